@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// io_backend over epoll. Every descriptor is registered once, edge-triggered for both directions; operations
+// try the system call first and wait for an edge only after EAGAIN, so a ready socket costs no epoll_ctl.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <optional>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/actors/future/sleep.hh>
+#include <atoll/actors/io/io_backend.hh>
+
+namespace atoll_root::atoll {
+
+native_socket::~native_socket() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+namespace {
+
+using std::chrono::milliseconds;
+
+/// How long accept() waits for descriptors or memory to come free.
+constexpr auto accept_retry_after = milliseconds(50);
+
+/// A registered descriptor and who waits for it.
+class descriptor {
+ public:
+  descriptor(int epoll, int fd) : epoll_(epoll), fd_(fd) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.ptr = this;
+    registered_ = ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd_, &event) == 0;
+  }
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() {
+    fail_waiters(error(status_code::unavailable, "socket closed"));
+    const int fd = release();
+    if (fd >= 0) ::close(fd);
+  }
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+
+  int release() noexcept {
+    if (fd_ >= 0) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd_, nullptr);
+    return std::exchange(fd_, -1);
+  }
+
+  /// The next edge in a direction; `resource_exhausted` where the kernel refused to watch the descriptor.
+  /// REQUIRES: nobody waits for it.
+  future<> readable() { return wait(reader_); }
+  future<> writable() { return wait(writer_); }
+
+  bool on_event(std::uint32_t events) noexcept {
+    const bool broken = (events & (EPOLLHUP | EPOLLERR)) != 0;
+    bool woke = false;
+    if (broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0) woke = wake(reader_);
+    if (broken || (events & EPOLLOUT) != 0) woke = wake(writer_) || woke;
+    return woke;
+  }
+
+  void fail_waiters(const error& e) noexcept {
+    for (auto* waiter : {&reader_, &writer_}) {
+      if (auto p = std::exchange(*waiter, std::nullopt)) p->set_error(e);
+    }
+  }
+
+ private:
+  future<> wait(std::optional<promise<>>& waiter) const {
+    if (!registered_) {
+      return make_failed_future(error(status_code::resource_exhausted, "epoll can't watch a socket"));
+    }
+    ATOLL_ASSERT(!waiter, "one operation a direction at a time");
+    return waiter.emplace().get_future();
+  }
+  static bool wake(std::optional<promise<>>& waiter) noexcept {
+    auto p = std::exchange(waiter, std::nullopt);
+    if (p) p->set_value();
+    return p.has_value();
+  }
+
+  int epoll_;
+  int fd_;
+  bool registered_;
+  std::optional<promise<>> reader_;
+  std::optional<promise<>> writer_;
+};
+
+/// sockaddr for an address that parse() made.
+struct kernel_address {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+
+  static result<kernel_address> from(const socket_address& address) {
+    kernel_address k;
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&k.storage);
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&k.storage);
+    if (::inet_pton(AF_INET, address.host.c_str(), &v4->sin_addr) == 1) {
+      v4->sin_family = AF_INET;
+      v4->sin_port = htons(address.port);
+      k.length = sizeof(sockaddr_in);
+    } else if (::inet_pton(AF_INET6, address.host.c_str(), &v6->sin6_addr) == 1) {
+      v6->sin6_family = AF_INET6;
+      v6->sin6_port = htons(address.port);
+      k.length = sizeof(sockaddr_in6);
+    } else {
+      return error(status_code::invalid_argument, "not a numeric address: " + address.host);
+    }
+    return k;
+  }
+
+  [[nodiscard]] socket_address to_address() const {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (storage.ss_family == AF_INET6) {
+      const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&storage);
+      ::inet_ntop(AF_INET6, &v6->sin6_addr, text.data(), text.size());
+      return {text.data(), ntohs(v6->sin6_port)};
+    }
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&storage);
+    ::inet_ntop(AF_INET, &v4->sin_addr, text.data(), text.size());
+    return {text.data(), ntohs(v4->sin_port)};
+  }
+
+  sockaddr* get() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+void set_option(int fd, int level, int option, int value) noexcept {
+  // Refused options only cost speed or a later notice of a dead peer.
+  ::setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/// A peer that vanishes without a word is noticed within some 15 s.
+void set_stream_options(int fd) noexcept {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 5);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 3);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 15'000);
+}
+
+class epoll_stream final : public tcp_stream {
+ public:
+  epoll_stream(int epoll, int fd) : descriptor_(epoll, fd) {}
+
+  future<std::size_t> read_some(std::span<char> buffer) override {
+    while (true) {
+      const auto n = ::recv(descriptor_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (n >= 0) co_return static_cast<std::size_t>(n);
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) co_return error::from_errno(errno, "read");
+      co_await descriptor_.readable();
+    }
+  }
+
+  future<> write_all(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const auto n = ::send(descriptor_.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n >= 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(n));
+      } else if (errno == EAGAIN) {
+        co_await descriptor_.writable();
+      } else if (errno != EINTR) {
+        co_await fail(error::from_errno(errno, "write"));
+      }
+    }
+  }
+
+  void shutdown() noexcept override {
+    if (descriptor_.fd() >= 0) ::shutdown(descriptor_.fd(), SHUT_RDWR);
+  }
+
+  native_socket detach() override { return native_socket(descriptor_.release()); }
+
+  [[nodiscard]] std::string peer() const override {
+    kernel_address k;
+    k.length = sizeof k.storage;
+    if (::getpeername(descriptor_.fd(), k.get(), &k.length) != 0) return "(disconnected)";
+    return k.to_address().to_string();
+  }
+
+ private:
+  descriptor descriptor_;
+};
+
+class epoll_listener final : public tcp_listener {
+ public:
+  epoll_listener(int epoll, int fd, socket_address address)
+      : epoll_(epoll), descriptor_(epoll, fd), address_(std::move(address)) {}
+
+  future<std::unique_ptr<tcp_stream>> accept() override {
+    while (!closed_) {
+      const int fd = ::accept4(descriptor_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        set_stream_options(fd);
+        co_return std::make_unique<epoll_stream>(epoll_, fd);
+      }
+      if (errno == EAGAIN) {
+        co_await descriptor_.readable();
+      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log_warning("accept on {}: {}; trying again in {} ms", address_.to_string(),
+                    std::strerror(errno), accept_retry_after.count());
+        co_await sleep(accept_retry_after);
+      }
+      // Anything else broke one connection before it was ours: take the next.
+    }
+    co_return error(status_code::cancelled, "listener closed");
+  }
+
+  void close() noexcept override {
+    closed_ = true;
+    const int fd = descriptor_.release();
+    if (fd >= 0) ::close(fd);
+    descriptor_.fail_waiters(error(status_code::cancelled, "listener closed"));
+  }
+
+  [[nodiscard]] socket_address address() const override { return address_; }
+
+ private:
+  int epoll_;
+  descriptor descriptor_;
+  socket_address address_;
+  bool closed_ = false;
+};
+
+class epoll_backend final : public io_backend {
+ public:
+  epoll_backend(int epoll, int wake) : epoll_(epoll), wake_(wake) {
+    epoll_event event{};
+    event.events = EPOLLIN;  // level-triggered, and recognised by its null pointer
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+  }
+  epoll_backend(const epoll_backend&) = delete;
+  epoll_backend& operator=(const epoll_backend&) = delete;
+  ~epoll_backend() override {
+    signals_.reset();
+    ::close(wake_);
+    ::close(epoll_);
+  }
+
+  result<std::unique_ptr<tcp_listener>> listen(const socket_address& address,
+                                               const listen_options& options) override {
+    auto k = kernel_address::from(address);
+    if (!k) return std::move(k).error();
+    const auto what = "listen on " + address.to_string();
+    const int fd = ::socket(k->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return error::from_errno(errno, what);
+    native_socket socket(fd);
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (::bind(fd, k->get(), k->length) != 0 || ::listen(fd, options.backlog) != 0 ||
+        ::getsockname(fd, k->get(), &k->length) != 0) {
+      return error::from_errno(errno, what);
+    }
+    return std::unique_ptr<tcp_listener>(
+        std::make_unique<epoll_listener>(epoll_, socket.release(), k->to_address()));
+  }
+
+  future<std::unique_ptr<tcp_stream>> connect(const socket_address& wanted) override {
+    const socket_address address = wanted;  // the parameter may be gone after the first suspension
+    auto k = kernel_address::from(address);
+    if (!k) co_return std::move(k).error();
+    const auto what = "connect to " + address.to_string();
+    const int fd = ::socket(k->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) co_return error::from_errno(errno, what);
+    native_socket socket(fd);
+    set_stream_options(fd);
+    if (::connect(fd, k->get(), k->length) != 0) {
+      if (errno != EINPROGRESS) co_return error::from_errno(errno, what);
+      // Watched only from here on: a socket that is not yet connecting counts as hung up.
+      descriptor pending(epoll_, fd);
+      const auto waited = co_await as_result(pending.writable());
+      static_cast<void>(pending.release());
+      if (!waited) co_return waited.error();
+      int failure = 0;
+      socklen_t length = sizeof failure;
+      ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length);
+      if (failure != 0) co_return error::from_errno(failure, what);
+    }
+    co_return attach(std::move(socket));
+  }
+
+  std::unique_ptr<tcp_stream> attach(native_socket socket) override {
+    return std::make_unique<epoll_stream>(epoll_, socket.release());
+  }
+
+  future<int> next_signal(std::span<const int> signals) override {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signal : signals) ::sigaddset(&set, signal);
+    const int fd = ::signalfd(signals_ ? signals_->fd() : -1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0) co_return error::from_errno(errno, "signalfd");
+    if (!signals_) signals_.emplace(epoll_, fd);
+    while (true) {
+      signalfd_siginfo info{};
+      if (::read(fd, &info, sizeof info) == sizeof info) co_return static_cast<int>(info.ssi_signo);
+      co_await signals_->readable();
+    }
+  }
+
+  bool poll() noexcept override { return collect(0); }
+
+  void wait(time_point deadline) noexcept override {
+    if (deadline == never) {
+      collect(-1);
+      return;
+    }
+    // Rounded up, or the loop would spin through the last millisecond.
+    const auto left = std::chrono::ceil<milliseconds>(deadline - mono_now());
+    const auto longest = milliseconds(std::chrono::hours(1));
+    collect(static_cast<int>(std::clamp(left, milliseconds(0), longest).count()));
+  }
+
+  void interrupt() noexcept override {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
+  }
+
+ private:
+  bool collect(int timeout_ms) noexcept {
+    std::array<epoll_event, 256> events;  // NOLINT: the kernel fills it
+    const int n = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
+    bool found = false;
+    for (int i = 0; i < n; ++i) {
+      const auto& event = events[static_cast<std::size_t>(i)];
+      if (event.data.ptr == nullptr) {
+        std::uint64_t count = 0;
+        [[maybe_unused]] const auto drained = ::read(wake_, &count, sizeof count);
+      } else {
+        // Waking only schedules, so no descriptor of this batch can be destroyed meanwhile.
+        found = static_cast<descriptor*>(event.data.ptr)->on_event(event.events) || found;
+      }
+    }
+    return found;
+  }
+
+  int epoll_;
+  int wake_;
+  std::optional<descriptor> signals_;
+};
+
+}  // namespace
+
+result<std::unique_ptr<io_backend>> make_epoll_backend() {
+  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return error::from_errno(errno, "epoll_create1");
+  const int wake = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake < 0) {
+    const auto e = error::from_errno(errno, "eventfd");
+    ::close(epoll);
+    return e;
+  }
+  return std::unique_ptr<io_backend>(std::make_unique<epoll_backend>(epoll, wake));
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// The event loop of one shard.
+//
+//   atoll::reactor loop({.id = 0, .count = 1, ...});
+//   loop.run([] { return my_main(); });        // returns when stop() was called and the loop is idle
+//
+// One pass: run ready tasks, at most `tasks_a_pass`, then ask the pollers in order: what other shards sent
+// comes first, because looking costs a few loads. The clock, the timers and the kernel cost 25 ns to 1 us to
+// ask, so they are asked once for each `full_pass_every` tasks or passes, whichever is sooner. A shard
+// without work spins for `spin_for`, then declares itself asleep and waits in the kernel until I/O, a timer
+// or another shard wakes it.
+// Shard rules: constructed and run on the thread that is to be the shard; stop() is called on the shard.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include <atoll/actors/future/future.hh>
+#include <atoll/actors/io/io_backend.hh>
+#include <atoll/actors/reactor/poller.hh>
+#include <atoll/actors/reactor/shard.hh>
+#include <atoll/actors/reactor/timer_queue.hh>
+
+namespace atoll_root::atoll {
+
+struct reactor_options {
+  shard_id id = 0;
+  shard_id count = 1;
+  std::uint64_t seed = 0;                          // of this_shard().random
+  duration spin_for = std::chrono::microseconds(40);  // before sleeping; 0 sleeps at once
+};
+
+class reactor {
+ public:
+  reactor(const reactor_options& options, clock& time, std::unique_ptr<io_backend> io);
+  reactor(const reactor&) = delete;
+  reactor& operator=(const reactor&) = delete;
+  ~reactor();
+
+  /// Makes this thread the shard and runs the loop until stop().
+  void run();
+  void stop() noexcept { stopping_ = true; }
+
+  [[nodiscard]] shard& context() noexcept { return shard_; }
+  [[nodiscard]] io_backend& io() noexcept { return *io_; }
+
+ private:
+  static constexpr std::uint32_t tasks_a_pass = 256;
+  static constexpr std::uint32_t full_pass_every = 64;
+
+  std::uint32_t run_tasks() noexcept;
+  bool poll_kernel(bool busy) noexcept;
+  void sleep() noexcept;
+
+  shard shard_;
+  std::unique_ptr<io_backend> io_;
+  timer_queue timers_;
+  poller_list pollers_;
+  duration spin_for_;
+  time_point idle_since_ = never;  // never: not idle
+  std::uint32_t since_full_pass_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/app.hh>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/actors/io/io_backend.hh>
+
+namespace atoll_root::atoll {
+namespace {
+
+constexpr std::array<int, 2> stop_signals = {SIGINT, SIGTERM};
+
+constexpr int exit_failed = 1;
+constexpr int exit_usage = 2;
+
+/// Leaves the stop signals to stop_signal(): blocked here, and so in every thread made later.
+void block_stop_signals() noexcept {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : stop_signals) ::sigaddset(&set, signal);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void unblock_stop_signals() noexcept {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : stop_signals) ::sigaddset(&set, signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+}  // namespace
+
+struct app::command_line {
+  command_line(std::string name, std::string description)
+      : parser(std::move(description), std::move(name)) {}
+
+  CLI::App parser;
+  runtime_options runtime;
+};
+
+app::app(std::string name, std::string description)
+    : line_(std::make_unique<command_line>(std::move(name), std::move(description))) {
+  auto& runtime = line_->runtime;
+  line_->parser
+      .add_option("--shards", runtime.shards,
+                  "shards to run, one thread each (default: one a processor this process may use)")
+      ->check(CLI::Range(shard_id{1}, runtime_options::shards_max));
+  line_->parser.add_flag("--no-pin{false}", runtime.pin, "don't bind shards to processors");
+}
+
+app::~app() = default;
+
+void app::option(const std::string& name, std::string& value, const std::string& help) {
+  line_->parser.add_option(name, value, help)->capture_default_str();
+}
+void app::option(const std::string& name, std::uint16_t& value, const std::string& help) {
+  line_->parser.add_option(name, value, help)->capture_default_str();
+}
+void app::option(const std::string& name, std::uint64_t& value, const std::string& help) {
+  line_->parser.add_option(name, value, help)->capture_default_str();
+}
+void app::option(const std::string& name, std::vector<std::string>& value,
+                 const std::string& help) {
+  line_->parser.add_option(name, value, help)->allow_extra_args(false);
+}
+void app::flag(const std::string& name, bool& value, const std::string& help) {
+  line_->parser.add_flag(name, value, help);
+}
+
+int app::run(int argc, char** argv, runtime::main_function main) {
+  const auto& name = line_->parser.get_name();
+  try {
+    line_->parser.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(line_->parser.help().c_str(), stdout);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "%s: %s (--help tells more)\n", name.c_str(), e.what());
+    return exit_usage;
+  }
+  block_stop_signals();
+  const auto outcome = runtime::run(line_->runtime, std::move(main));
+  unblock_stop_signals();
+  if (outcome) return *outcome;
+  std::fprintf(stderr, "%s: %s\n", name.c_str(), outcome.error().to_string().c_str());
+  return exit_failed;
+}
+
+future<int> stop_signal() {
+  const int signal = co_await this_shard().io->next_signal(stop_signals);
+  log_info("{}: stopping; a second signal ends the process at once",
+           signal == SIGINT ? "SIGINT" : "SIGTERM");
+  // Unblocked on this thread, a further signal has its default effect.
+  unblock_stop_signals();
+  co_return signal;
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/call.hh>
+
+#include <algorithm>
+
+#include <atoll/sharding/shard_local.hh>
+
+namespace atoll_root::atoll {
+
+call_base::call_base(service_core* core, shard_id to, duration timeout,
+                     task::run_function* execute, timer_node::fire_function* expire) noexcept
+    : task(execute),
+      timer_node(expire),
+      core_(core),
+      values_(current_call()),
+      from_(this_shard_id()),
+      to_(to) {
+  ATOLL_ASSERT(to < shard_count(), "a call to a shard that does not exist");
+  ++values_.depth;
+  if (timeout != no_timeout) {
+    values_.deadline = std::min(values_.deadline, saturating_add(mono_now(), timeout));
+  }
+}
+
+void call_base::start() noexcept {
+  if (values_.deadline != never) this_shard().timers->arm(*this, values_.deadline);
+  if (to_ == from_) {
+    schedule(*this);
+  } else {
+    local_sharding().outboxes[to_].submit(*this);
+  }
+}
+
+void call_base::send() noexcept { local_sharding().mail.room().send(*this, to_); }
+
+bool call_base::give_up_if_expired() noexcept {
+  if (!expired()) return false;
+  release();
+  return true;
+}
+
+std::optional<error> call_base::arrive(void*& instance) noexcept {
+  if (values_.deadline != never && mono_now() >= values_.deadline) {
+    return error(status_code::deadline_exceeded, "deadline exceeded before the call was started");
+  }
+  if (core_ != nullptr) {
+    instance = core_->enter();
+    if (instance == nullptr) return core_->not_running();
+    entered_ = true;
+  }
+  task::context = context_ptr::make(values_);
+  return std::nullopt;
+}
+
+void call_base::send_back(task::run_function* complete) noexcept {
+  if (std::exchange(entered_, false)) core_->leave();
+  task::context = context_ptr();
+  task::run = complete;
+  if (to_ == from_) {
+    schedule(*this);
+  } else {
+    local_sharding().mail.room().send(*this, from_);
+  }
+}
+
+void call_base::take_back() noexcept {
+  timer_node::cancel();
+  if (to_ != from_) local_sharding().outboxes[to_].returned();
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// One call from a shard to a shard of the same process: a record that travels there and back.
+//
+//   future<int> f = start_call<int>(core, 1, no_timeout, [](void* instance) { ... });
+//
+// The record is at once the message, the state of the caller's future, the timer of its deadline and the
+// task that waits for the handler, so a call allocates one pooled block on the caller's shard, which is
+// freed there too. Who owns it: the caller until send(), the callee until it sends it back.
+// The callee's side begins with the record in the run queue of the callee: expired calls are not started.
+// Errors: the handler's own; `unavailable` where the service doesn't run there; `deadline_exceeded` at the
+// caller the moment its deadline passes, even if the callee is slow or stuck.
+#pragma once
+
+#include <optional>
+
+#include <atoll/actors/future/sleep.hh>
+#include <atoll/actors/reactor/timer_queue.hh>
+#include <atoll/sharding/service_core.hh>
+
+namespace atoll_root::atoll {
+
+/// Stands for "no timeout but the one of the context".
+inline constexpr duration no_timeout = duration::max();
+
+class call_base : public task, public timer_node {
+ public:
+  [[nodiscard]] const call_values& values() const noexcept { return values_; }
+
+  /// Hands the record to the target shard. Called by the outbox.
+  void send() noexcept;
+
+  /// Drops a call that expired before it was sent; true if it was one.
+  bool give_up_if_expired() noexcept;
+
+ protected:
+  call_base(service_core* core, shard_id to, duration timeout, task::run_function* execute,
+            timer_node::fire_function* expire) noexcept;
+  ~call_base() = default;
+
+  /// Caller: arms the deadline and sends, or schedules where the target is this shard.
+  void start() noexcept;
+  /// Callee: puts the call's context in force, finds the instance. The error for the caller if that fails.
+  std::optional<error> arrive(void*& instance) noexcept;
+  /// Callee: the outcome is stored; sends the record back, to run `complete` on the caller's shard.
+  void send_back(task::run_function* complete) noexcept;
+  /// Caller: the record is back.
+  void take_back() noexcept;
+
+  virtual void release() noexcept = 0;  // the caller's side lets go of a record that was not sent
+  [[nodiscard]] virtual bool expired() const noexcept = 0;
+
+ private:
+  service_core* core_;  // null: the call is to the shard itself
+  call_values values_;
+  shard_id from_;
+  shard_id to_;
+  bool entered_ = false;  // the core counts this call
+};
+
+template <class R, class F>
+class call_record final : public call_base, public detail::state<R> {
+ public:
+  static future<R> start(service_core* core, shard_id to, duration timeout, F work) {
+    auto* record = ::new (pool_allocate(sizeof(call_record)))
+        call_record(core, to, timeout, std::move(work));
+    future<R> f(static_cast<detail::state<R>&>(*record));
+    record->call_base::start();
+    return f;
+  }
+
+ private:
+  call_record(service_core* core, shard_id to, duration timeout, F work)
+      : call_base(core, to, timeout, &execute, &expire),
+        detail::state<R>(&destroy),
+        work_(std::move(work)) {}
+
+  static call_record& of(task* t) noexcept {
+    return static_cast<call_record&>(static_cast<call_base&>(*t));
+  }
+
+  static void execute(task* t) noexcept {
+    call_record& self = of(t);
+    void* instance = nullptr;
+    if (auto refused = self.arrive(instance)) {
+      self.outcome_.emplace(std::move(*refused));
+      return self.send_back(&complete);
+    }
+    {
+      detail::context_scope scope(self.task::context.get());
+      try {
+        self.running_.emplace(self.work_(instance));
+      } catch (...) {
+        self.running_.emplace(error::from_exception(std::current_exception()));
+      }
+    }
+    if (self.running_->available()) return finish(t);
+    self.task::run = &finish;
+    self.running_->notify(self);
+  }
+
+  static void finish(task* t) noexcept {
+    call_record& self = of(t);
+    try {
+      self.outcome_.emplace(self.running_->get_result());
+    } catch (...) {  // the result's move failed
+      self.outcome_.emplace(error::from_exception(std::current_exception()));
+    }
+    self.running_.reset();
+    if (!*self.outcome_) self.outcome_->error().drop_exception();
+    self.send_back(&complete);
+  }
+
+  static void complete(task* t) noexcept {
+    call_record& self = of(t);
+    self.take_back();
+    if (!self.ready()) {
+      try {
+        self.set_result(std::move(*self.outcome_));
+      } catch (...) {
+        self.set_error(error::from_exception(std::current_exception()));
+      }
+      self.wake();
+    }
+    self.producer_leaves();
+  }
+
+  static void expire(timer_node* t) noexcept {
+    auto& self = static_cast<call_record&>(static_cast<call_base&>(*t));
+    self.set_error(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
+    self.wake();
+  }
+
+  static void destroy(detail::state_base* s) noexcept {
+    auto* self = static_cast<call_record*>(static_cast<detail::state<R>*>(s));
+    self->~call_record();
+    pool_free(self, sizeof(call_record));
+  }
+
+  void release() noexcept override { this->producer_leaves(); }
+  [[nodiscard]] bool expired() const noexcept override { return this->ready(); }
+
+  F work_;
+  std::optional<future<R>> running_;   // the callee's
+  std::optional<result<R>> outcome_;   // written by the callee, read by the caller
+};
+
+/// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work returns a future<R>.
+template <class R, class F>
+future<R> start_call(service_core* core, shard_id to, duration timeout, F work) {
+  return call_record<R, F>::start(core, to, timeout, std::move(work));
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// ATOLL_SERVICE describes a service class once; everything else comes from that description.
+//
+//   class counter { public: atoll::future<std::int64_t> add(std::string name, std::int64_t by); ... };
+//   ATOLL_SERVICE(counter, "demo.v1.Counter",                    // in the class's namespace
+//                 ATOLL_METHOD(add, key(name), by), ATOLL_METHOD(read, key(name)));
+//
+// The name is the service's identity on the wire: package and service as gRPC has them. ATOLL_METHOD names a
+// public member function and each of its parameters in order; at most one in key(...), which says that
+// calls are routed by it. Parameters and results are sendable values, the function returns atoll::future.
+// A description is types only (Boost.Hana tuples of them): nothing is registered and nothing runs.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+#include <atoll/actors/future/future.hh>
+#include <atoll/sharding/message.hh>
+#include <atoll/sharding/sendable.hh>
+
+namespace atoll_root::atoll {
+
+/// Stands for "no parameter is the key".
+inline constexpr std::size_t no_key = static_cast<std::size_t>(-1);
+
+namespace detail {
+
+/// A parameter list as ATOLL_METHOD wrote it, "key(name), by", taken apart.
+template <std::size_t N>
+struct parameter_names {
+  std::array<std::string_view, N> names{};
+  std::size_t key = no_key;
+  std::size_t count = 0;  // how many were written, right or wrong
+  std::size_t keys = 0;
+
+  constexpr explicit parameter_names(std::string_view list) noexcept {
+    while (!list.empty()) {
+      const auto comma = list.find(',');
+      std::string_view name = trim(list.substr(0, comma));
+      list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+      if (name.starts_with("key") && name.ends_with(")")) {
+        name = trim(name.substr(3));
+        name = trim(name.substr(1, name.size() - 2));
+        key = count;
+        ++keys;
+      }
+      if (count < N) names[count] = name;
+      ++count;
+    }
+  }
+
+  static constexpr std::string_view trim(std::string_view text) noexcept {
+    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+    return text;
+  }
+};
+
+template <class Pointer>
+struct method_signature;
+template <class S, class R, class... A>
+struct method_signature<R (S::*)(A...)> {
+  using service = S;
+  using returned = R;
+  using plain = R(A...);
+  using arguments = std::tuple<std::remove_cvref_t<A>...>;
+  static constexpr std::size_t arity = sizeof...(A);
+  static constexpr bool by_value = (!std::is_reference_v<A> && ...);
+};
+template <class S, class R, class... A>
+struct method_signature<R (S::*)(A...) const> : method_signature<R (S::*)(A...)> {};
+template <class S, class R, class... A>
+struct method_signature<R (S::*)(A...) noexcept> : method_signature<R (S::*)(A...)> {};
+template <class S, class R, class... A>
+struct method_signature<R (S::*)(A...) const noexcept> : method_signature<R (S::*)(A...)> {};
+
+/// Fails to compile, naming the type and the method, where a T may not travel in a message.
+template <class T, class Method>
+struct require_sendable {
+  static_assert(sendable<T>,
+                "this type can't be sent in a message: it is, or holds, a reference, pointer, view or "
+                "something that belongs to one shard; send an owning value (see sendable.hh)");
+  static constexpr bool ok = true;
+};
+
+template <class T, class Method>
+struct require_value {
+  static_assert(!std::is_reference_v<T>,
+                "a service method takes its parameters by value: a reference can't travel to another shard");
+  static constexpr bool ok = true;
+};
+
+template <class Method, class Plain>
+struct check_signature;
+template <class Method, class R, class... A>
+struct check_signature<Method, R(A...)> {
+  static_assert(future_value<R>::is_future, "a service method returns atoll::future<T>");
+  static constexpr bool arguments = (require_value<A, Method>::ok && ...) &&
+                                    (require_sendable<std::remove_cvref_t<A>, Method>::ok && ...);
+  static constexpr bool result = require_sendable<typename future_value<R>::type, Method>::ok;
+  static constexpr bool ok = arguments && result;
+};
+
+}  // namespace detail
+
+/// What the layers above know of one method; `Tag` is the struct that ATOLL_METHOD made.
+template <class Tag>
+struct method_traits {
+  using signature = detail::method_signature<std::remove_const_t<decltype(Tag::pointer)>>;
+  using service = typename signature::service;
+  using arguments = typename signature::arguments;
+  using result = typename detail::future_value<typename signature::returned>::type;
+  static constexpr std::size_t arity = signature::arity;
+  static constexpr detail::parameter_names<arity> parameters{Tag::parameters};
+  static constexpr std::size_t key = parameters.key;
+
+  static_assert(detail::check_signature<Tag, typename signature::plain>::ok);
+  static_assert(parameters.count == arity,
+                "ATOLL_METHOD names every parameter of the method, in order, and no other");
+  static_assert(parameters.keys <= 1, "a method has one key(...) at most");
+};
+
+template <class S>
+concept described_service = requires { atoll_service_of(std::type_identity<S>{}); };
+
+/// The description ATOLL_SERVICE made: name, methods (a hana::tuple of tags), refs<Caller>.
+template <described_service S>
+using service_description = decltype(atoll_service_of(std::type_identity<S>{}));
+
+/// Calls f with each method tag of the service, in order.
+template <described_service S, class F>
+constexpr void for_each_method(F f) {
+  boost::hana::for_each(typename service_description<S>::methods{}, f);
+}
+
+}  // namespace atoll_root::atoll
+
+#define ATOLL_METHOD(method, ...) (method, #__VA_ARGS__)
+
+#define ATOLL_SERVICE(Class, full_name, ...)                                                        \
+  struct atoll_service_description_of_##Class {                                                     \
+    using service = Class;                                                                          \
+    static constexpr std::string_view name = full_name;                                             \
+    ATOLL_DETAIL_EACH(ATOLL_DETAIL_METHOD_TAG, Class, __VA_ARGS__)                                  \
+    using methods = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_NAME, _, __VA_ARGS__)>; \
+    /* A ref's methods: real members with the service's own signatures, one base a method. */       \
+    template <class Caller>                                                                         \
+    struct refs : ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_BASE, Caller, __VA_ARGS__) {};              \
+  };                                                                                                \
+  atoll_service_description_of_##Class atoll_service_of(std::type_identity<Class>)
+
+#define ATOLL_DETAIL_UNWRAP(...) __VA_ARGS__
+#define ATOLL_DETAIL_CALL(macro, ...) macro(__VA_ARGS__)
+
+#define ATOLL_DETAIL_METHOD_TAG(Class, method) \
+  ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_TAG_, Class, ATOLL_DETAIL_UNWRAP method)
+#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names)                                              \
+  struct method_##method {                                                                          \
+    static constexpr auto pointer = &Class::method;                                                 \
+    static constexpr std::string_view name = #method;                                               \
+    static constexpr std::string_view parameters = names;                                           \
+  };                                                                                                \
+  template <class Caller, class Plain>                                                              \
+  struct call_##method;                                                                             \
+  template <class Caller, class R, class... A>                                                      \
+  struct call_##method<Caller, R(A...)> {                                                           \
+    R method(A... arguments) const {                                                                \
+      return static_cast<const Caller*>(this)->template call<method_##method>(                      \
+          std::forward<A>(arguments)...);                                                           \
+    }                                                                                               \
+  };
+
+#define ATOLL_DETAIL_METHOD_NAME(_, method) \
+  ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_NAME_, ATOLL_DETAIL_UNWRAP method)
+#define ATOLL_DETAIL_METHOD_NAME_(method, names) method_##method
+
+#define ATOLL_DETAIL_METHOD_BASE(Caller, method) \
+  ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_BASE_, Caller, ATOLL_DETAIL_UNWRAP method)
+#define ATOLL_DETAIL_METHOD_BASE_(Caller, method, names) \
+  call_##method<Caller, typename ::atoll_root::atoll::method_traits<method_##method>::signature::plain>

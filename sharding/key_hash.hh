@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// The hash that places keys on nodes and shards. Part of the wire contract: every node of a cluster must
+// compute the same, so it never changes for a type once released.
+//
+// FNV-1a, 64 bits (Fowler, Noll, Vo), over a string's bytes or an integer's value as 8 little-endian bytes, then
+// the finaliser of MurmurHash3 (Appleby), because FNV alone leaves the high bits of short keys poor. Not
+// seeded, so whoever chooses the keys can choose the shard.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <string_view>
+
+#include <atoll/actors/base/bytes.hh>
+#include <atoll/actors/reactor/shard.hh>
+
+namespace atoll_root::atoll {
+
+constexpr std::uint64_t mix_hash(std::uint64_t h) noexcept {
+  h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdU;
+  h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53U;
+  return h ^ (h >> 33);
+}
+
+constexpr std::uint64_t key_hash(std::string_view key) noexcept {
+  std::uint64_t h = 0xcbf29ce484222325U;
+  for (const char c : key) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  return mix_hash(h);
+}
+inline std::uint64_t key_hash(const bytes& key) noexcept { return key_hash(key.view()); }
+
+template <std::integral T>
+constexpr std::uint64_t key_hash(T key) noexcept {
+  auto value = static_cast<std::uint64_t>(key);  // sign-extended: the same for every width
+  std::uint64_t h = 0xcbf29ce484222325U;
+  for (int i = 0; i < 8; ++i, value >>= 8) h = (h ^ (value & 0xff)) * 0x100000001b3U;
+  return mix_hash(h);
+}
+
+/// The shard, of so many, that owns a key.
+constexpr shard_id shard_of_hash(std::uint64_t hash, shard_id shards) noexcept {
+  // The upper half times the count, so the placement doesn't hang on the hash's low bits.
+  return static_cast<shard_id>(((hash >> 32) * shards) >> 32);
+}
+
+}  // namespace atoll_root::atoll

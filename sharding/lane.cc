@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/lane.hh>
+
+#include <algorithm>
+
+namespace atoll_root::atoll {
+
+bool lane::publish() noexcept {
+  bool published = false;
+  while (unpublished_count_ > 0) {
+    line& l = (*ring_)[tail_ % ring_lines];
+    // Acquire: the receiver's reads of the old pointers come before our writes of new ones.
+    if (l.count.load(std::memory_order_acquire) != 0) break;
+    const std::size_t n = std::min(unpublished_count_, tasks_a_line);
+    for (std::size_t i = 0; i < n; ++i) l.tasks[i] = &unpublished_.pop();
+    l.count.store(n, std::memory_order_release);
+    unpublished_count_ -= n;
+    ++tail_;
+    published = true;
+  }
+  return published;
+}
+
+std::size_t lane::receive() noexcept {
+  std::size_t received = 0;
+  // One round of the ring at most, so that a fast sender can't hold this shard here.
+  for (std::size_t lines = 0; lines < ring_lines; ++lines) {
+    line& l = (*ring_)[head_ % ring_lines];
+    const std::size_t n = l.count.load(std::memory_order_acquire);
+    if (n == 0) break;
+    for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(l.tasks[i], 1);
+    for (std::size_t i = 0; i < n; ++i) schedule(*l.tasks[i]);
+    l.count.store(0, std::memory_order_release);
+    ++head_;
+    received += n;
+  }
+  return received;
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// A lane carries tasks from one shard to another, in order. There is one for each ordered pair of shards.
+//
+//   sender:    lane.push(t);  ...  if (lane.publish()) tell the receiver;
+//   receiver:  lane.receive();                                 // schedules what came, in order
+//
+// A task is handed over, not copied: its memory stays the sender's, who gets it back as a task on the lane of
+// the other direction. The ring is an array of cache lines, each with a count and up to seven task
+// pointers; a line with count 0 is free. So a published line costs one transfer between the cores, however
+// many tasks it carries, and there are no shared indices (after FastForward, Giacomoni et al., PPoPP 2008).
+// Bounds: `ring_lines` lines are in flight. What finds the ring full waits in the sender's list, linked
+// through the tasks themselves; what bounds that list are the callers' limits (mailbox.hh).
+// Thread rules: push and publish by the sending shard, receive by the receiving one; nothing else.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <atoll/actors/reactor/shard.hh>
+
+namespace atoll_root::atoll {
+
+class lane {
+ public:
+  static constexpr std::size_t tasks_a_line = 7;
+  static constexpr std::size_t ring_lines = 256;
+
+  /// Appends a task; it travels with the next publish().
+  void push(task& t) noexcept {
+    unpublished_.push(t);
+    ++unpublished_count_;
+  }
+
+  /// Makes what was pushed visible to the receiver as far as the ring has room; true if anything was.
+  bool publish() noexcept;
+
+  /// Tasks pushed and not yet published.
+  [[nodiscard]] std::size_t unpublished() const noexcept { return unpublished_count_; }
+
+  /// Schedules on this shard what the sender published; returns how many tasks.
+  std::size_t receive() noexcept;
+
+ private:
+  struct alignas(64) line {
+    std::atomic<std::uint64_t> count{0};
+    std::array<task*, tasks_a_line> tasks{};
+  };
+  static_assert(sizeof(line) == 64);
+
+  std::unique_ptr<std::array<line, ring_lines>> ring_ =
+      std::make_unique<std::array<line, ring_lines>>();
+  // The sender's side.
+  alignas(64) run_queue unpublished_;
+  std::size_t unpublished_count_ = 0;
+  std::size_t tail_ = 0;
+  // The receiver's side.
+  alignas(64) std::size_t head_ = 0;
+};
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/mailroom.hh>
+
+#include <bit>
+
+#include <atoll/sharding/shard_local.hh>
+
+namespace atoll_root::atoll {
+
+mailroom::mailroom(shard_id shards)
+    : shards_(shards),
+      mask_words_((shards + 63) / 64),
+      lanes_(static_cast<std::size_t>(shards) * shards),
+      doors_(std::make_unique<door[]>(shards)) {
+  for (shard_id to = 0; to < shards; ++to) {
+    doors_[to].dirty = std::make_unique<std::atomic<std::uint64_t>[]>(mask_words_);
+    for (shard_id from = 0; from < shards; ++from) {
+      if (from != to) lanes_[from * shards_ + to] = std::make_unique<lane>();
+    }
+  }
+}
+
+void mailroom::knock(door& d) noexcept {
+  if (d.asleep.load(std::memory_order_seq_cst) &&
+      d.asleep.exchange(false, std::memory_order_seq_cst)) {
+    d.io->interrupt();
+  }
+}
+
+bool mailroom::publish(shard_id from, shard_id to) noexcept {
+  if (!lane_between(from, to).publish()) return false;
+  door& d = doors_[to];
+  d.dirty[from / 64].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_seq_cst);
+  knock(d);
+  return true;
+}
+
+void mailroom::send(task& t, shard_id to) noexcept {
+  const shard_id from = this_shard_id();
+  lane& l = lane_between(from, to);
+  l.push(t);
+  if (l.unpublished() >= publish_at) publish(from, to);
+  if (l.unpublished() > 0) local_sharding().mail.mark_unpublished(to);
+}
+
+void mailroom::send_foreign(task& t, shard_id to) noexcept {
+  door& d = doors_[to];
+  task* newest = d.foreign.load(std::memory_order_relaxed);
+  do {
+    t.next = newest;
+  } while (!d.foreign.compare_exchange_weak(newest, &t, std::memory_order_seq_cst,
+                                            std::memory_order_relaxed));
+  knock(d);
+}
+
+mail_poller::mail_poller(mailroom& room, shard_id self)
+    : room_(room), self_(self), unpublished_(room.shards()) {
+  targets_.reserve(room.shards());
+}
+
+bool mail_poller::poll() noexcept {
+  bool found = publish();
+  auto& door = room_.doors_[self_];
+  for (std::size_t word = 0; word < room_.mask_words_; ++word) {
+    // A plain look first: the exchange takes the line away from the senders.
+    if (door.dirty[word].load(std::memory_order_relaxed) == 0) continue;
+    std::uint64_t mask = door.dirty[word].exchange(0, std::memory_order_seq_cst);
+    for (; mask != 0; mask &= mask - 1) {
+      const auto from = static_cast<shard_id>(word * 64) + static_cast<shard_id>(std::countr_zero(mask));
+      const std::size_t received = room_.lane_between(from, self_).receive();
+      found = received > 0 || found;
+      // receive() stops after a round of the ring: what may be left is looked for in the next pass.
+      if (received >= lane::ring_lines) {
+        door.dirty[word].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_relaxed);
+      }
+    }
+  }
+  return receive_foreign() || found;
+}
+
+bool mail_poller::receive_foreign() noexcept {
+  auto& stack = room_.doors_[self_].foreign;
+  if (stack.load(std::memory_order_relaxed) == nullptr) return false;
+  task* newest = stack.exchange(nullptr, std::memory_order_acquire);
+  task* oldest = nullptr;
+  while (newest != nullptr) {
+    task* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  while (oldest != nullptr) {
+    task* next = oldest->next;
+    schedule(*oldest);
+    oldest = next;
+  }
+  return true;
+}
+
+bool mail_poller::publish() noexcept {
+  bool published = false;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    const shard_id to = targets_[i];
+    published = room_.publish(self_, to) || published;
+    // Whatever found the ring full stays listed and is tried again in the next pass.
+    unpublished_[to] = room_.lane_between(self_, to).unpublished() > 0;
+    if (unpublished_[to]) targets_[kept++] = to;
+  }
+  targets_.resize(kept);
+  return published;
+}
+
+bool mail_poller::try_sleep() noexcept {
+  auto& door = room_.doors_[self_];
+  door.asleep.store(true, std::memory_order_seq_cst);
+  bool quiet = targets_.empty() && door.foreign.load(std::memory_order_seq_cst) == nullptr;
+  for (std::size_t word = 0; quiet && word < room_.mask_words_; ++word) {
+    quiet = door.dirty[word].load(std::memory_order_seq_cst) == 0;
+  }
+  return quiet;
+}
+
+void mail_poller::woken() noexcept {
+  room_.doors_[self_].asleep.store(false, std::memory_order_relaxed);
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// mailroom: all lanes of a process, the doors through which shards wake each other, and the poller that
+// serves a shard's side of them. Internal to atoll; services use refs, threads that are no shard `foreign`.
+//
+//   send_task(1, t);            // on a shard: t runs on shard 1, after what was sent there before
+//   room.send_foreign(1, t);    // on any other thread
+//
+// How a message is never slept through: the sender publishes, sets its bit in the receiver's dirty mask and
+// then reads `asleep`; the receiver sets `asleep` and then reads the mask. Both steps are sequentially
+// consistent, so at least one of them sees the other. A shard looks only into lanes whose bit is set, so the
+// idle cost does not grow with the number of shards.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include <atoll/actors/io/io_backend.hh>
+#include <atoll/actors/reactor/poller.hh>
+#include <atoll/sharding/lane.hh>
+
+namespace atoll_root::atoll {
+
+class mailroom {
+ public:
+  explicit mailroom(shard_id shards);
+  mailroom(const mailroom&) = delete;
+  mailroom& operator=(const mailroom&) = delete;
+
+  [[nodiscard]] shard_id shards() const noexcept { return shards_; }
+
+  /// Opens a shard's door. Called by the shard before anybody sends to it.
+  void open(shard_id id, io_backend& io) noexcept { doors_[id].io = &io; }
+
+  /// Sends a task from the shard that runs this to another one. REQUIRES: to is another shard.
+  void send(task& t, shard_id to) noexcept;
+
+  /// Sends a task from a thread that is no shard. Any thread may call it while the shards run.
+  void send_foreign(task& t, shard_id to) noexcept;
+
+ private:
+  friend class mail_poller;
+
+  /// Lines the sender fills before it publishes without waiting for the end of the pass.
+  static constexpr std::size_t publish_at = 2 * lane::tasks_a_line;
+
+  struct alignas(64) door {
+    std::atomic<bool> asleep{false};
+    std::atomic<task*> foreign{nullptr};  // a stack, newest first
+    io_backend* io = nullptr;
+    // One bit a sending shard.
+    alignas(64) std::unique_ptr<std::atomic<std::uint64_t>[]> dirty;  // NOLINT: sized at run time
+  };
+
+  lane& lane_between(shard_id from, shard_id to) noexcept { return *lanes_[from * shards_ + to]; }
+  bool publish(shard_id from, shard_id to) noexcept;
+  void knock(door& d) noexcept;
+
+  shard_id shards_;
+  std::size_t mask_words_;
+  std::vector<std::unique_ptr<lane>> lanes_;  // null on the diagonal
+  std::unique_ptr<door[]> doors_;             // NOLINT: not movable, sized at run time
+};
+
+/// Serves one shard's lanes; lives on that shard.
+class mail_poller final : public poller {
+ public:
+  mail_poller(mailroom& room, shard_id self);
+
+  bool poll() noexcept override;
+  bool try_sleep() noexcept override;
+  void woken() noexcept override;
+
+  /// Remembers that the lane to `to` has something unpublished.
+  void mark_unpublished(shard_id to) noexcept {
+    if (!unpublished_[to]) {
+      unpublished_[to] = true;
+      targets_.push_back(to);
+    }
+  }
+  [[nodiscard]] mailroom& room() noexcept { return room_; }
+
+ private:
+  bool receive_foreign() noexcept;
+  bool publish() noexcept;
+
+  mailroom& room_;
+  shard_id self_;
+  std::vector<bool> unpublished_;
+  std::vector<shard_id> targets_;  // whose bit in unpublished_ is set; capacity for all
+};
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// ATOLL_MESSAGE describes a struct once, with Boost.Hana, for messages, the wire and the printed .proto.
+//
+//   struct hit { std::string name; std::int64_t total; };
+//   ATOLL_MESSAGE(hit, name, total);          // in the struct's namespace
+//
+// The struct is then a Hana `Struct` (hana::for_each, hana::equal, ... work on it). Its fields are numbered 1, 2,
+// 3 in the order given here: that order is what is on the wire; proto/README.md says how it may change.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include <boost/hana/core/when.hpp>
+#include <boost/hana/fwd/accessors.hpp>
+#include <boost/hana/for_each.hpp>
+#include <boost/hana/pair.hpp>
+#include <boost/hana/string.hpp>
+#include <boost/hana/tuple.hpp>
+#include <boost/hana/unpack.hpp>
+
+#include <atoll/sharding/for_each_macro.hh>
+
+namespace atoll_root::atoll {
+
+/// One field of a described struct: its name, its type, how to reach it.
+template <class Name, class Class, class Type, Type Class::* Pointer>
+struct message_member {
+  using type = Type;
+  static constexpr std::string_view name() noexcept { return Name::value; }
+  static constexpr auto hana_name() noexcept { return Name::hana_name(); }
+  static constexpr Type& get(Class& object) noexcept { return object.*Pointer; }
+  static constexpr const Type& get(const Class& object) noexcept { return object.*Pointer; }
+};
+
+namespace detail {
+
+template <class Name, auto Pointer>
+struct make_message_member;
+template <class Name, class Class, class Type, Type Class::* Pointer>
+struct make_message_member<Name, Pointer> {
+  using type = message_member<Name, Class, Type, Pointer>;
+};
+
+}  // namespace detail
+
+template <class T>
+concept described_message = requires { atoll_message_of(std::type_identity<T>{}); };
+
+/// A hana::tuple of the message_members of T, in field order.
+template <described_message T>
+constexpr auto message_members() noexcept {
+  return typename decltype(atoll_message_of(std::type_identity<T>{}))::members{};
+}
+
+/// The message's name as declared.
+template <described_message T>
+constexpr std::string_view message_name() noexcept {
+  return decltype(atoll_message_of(std::type_identity<T>{}))::name;
+}
+
+}  // namespace atoll_root::atoll
+
+namespace boost::hana {
+
+template <class T>
+struct accessors_impl<T, when<atoll::described_message<T>>> {
+  static constexpr auto apply() {
+    return unpack(atoll::message_members<T>(), []<class... M>(M...) {
+      return make_tuple(make_pair(M::hana_name(), [](auto&& object) -> decltype(auto) {
+        return M::get(object);
+      })...);
+    });
+  }
+};
+
+}  // namespace boost::hana
+
+#define ATOLL_MESSAGE(Class, ...)                                                             \
+  struct atoll_message_description_of_##Class {                                               \
+    static constexpr std::string_view name = #Class;                                          \
+    ATOLL_DETAIL_EACH(ATOLL_DETAIL_FIELD_NAME, Class, __VA_ARGS__)                            \
+    using members =                                                                           \
+        ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_MEMBER, Class, __VA_ARGS__)>;     \
+  };                                                                                          \
+  atoll_message_description_of_##Class atoll_message_of(std::type_identity<Class>)
+
+#define ATOLL_DETAIL_FIELD_NAME(Class, field)             \
+  struct field_##field {                                  \
+    static constexpr std::string_view value = #field;     \
+    static constexpr auto hana_name() noexcept { return BOOST_HANA_STRING(#field); } \
+  };
+#define ATOLL_DETAIL_MEMBER(Class, field) \
+  typename ::atoll_root::atoll::detail::make_message_member<field_##field, &Class::field>::type

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// How many calls one shard may have under way to another.
+//
+// Invariants: calls go out in the order submitted. At most `calls_in_flight_max` calls of depth 0 are under
+// way; more wait here, each until its turn or its deadline. A call made while serving a call (depth above 0)
+// never waits here: the one above it holds a place already, and to wait behind new work is how a cycle of
+// calls deadlocks. Waiting allocates nothing; the calls are linked through their tasks.
+#pragma once
+
+#include <cstdint>
+
+#include <atoll/actors/reactor/task.hh>
+
+namespace atoll_root::atoll {
+
+class call_base;
+
+class outbox {
+ public:
+  static constexpr std::uint32_t calls_in_flight_max = 4096;
+
+  /// Sends the call now, or when a place is free.
+  void submit(call_base& call) noexcept;
+
+  /// A call came back: its place is free.
+  void returned() noexcept;
+
+  [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
+
+ private:
+  std::uint32_t in_flight_ = 0;
+  run_queue waiting_;
+};
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/runtime.hh>
+
+#include <pthread.h>
+#include <sys/random.h>
+
+#include <atomic>
+#include <barrier>
+#include <optional>
+#include <system_error>
+#include <thread>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/actors/reactor/reactor.hh>
+#include <atoll/sharding/shard_local.hh>
+#include <atoll/sharding/submit.hh>
+#include <atoll/sharding/topology.hh>
+
+namespace atoll_root::atoll {
+
+/// What the threads share while they start and end.
+struct runtime::shared {
+  explicit shared(shard_id shards) : everyone(static_cast<std::ptrdiff_t>(shards)) {}
+
+  std::barrier<> everyone;
+  std::atomic<bool> failed{false};
+  std::vector<std::optional<error>> failures;  // of a shard's start, by shard
+  std::vector<processor> processors;
+  main_function main;
+  std::optional<result<int>> outcome;
+};
+
+namespace {
+
+std::uint64_t system_seed() noexcept {
+  std::uint64_t seed = 0;
+  // A refusal leaves the seed at 0: random numbers here place back-off, they keep no secrets.
+  [[maybe_unused]] const auto got = ::getrandom(&seed, sizeof seed, GRND_NONBLOCK);
+  return seed;
+}
+
+/// Stops the containers of this shard that nobody stopped, newest first.
+future<> stop_leftovers() {
+  auto& cores = local_sharding().cores;
+  for (auto core = cores.rbegin(); core != cores.rend(); ++core) {
+    if (!(*core)->stop_all) continue;
+    auto stop = std::exchange((*core)->stop_all, nullptr);
+    const auto stopped = co_await as_result(stop());
+    if (!stopped) log_error("stopping {}: {}", (*core)->name(), stopped.error().to_string());
+  }
+}
+
+}  // namespace
+
+runtime::runtime(const runtime_options& options, mailroom& mail) noexcept
+    : options_(options), mail_(mail) {}
+
+void runtime::run_shard(shard_id id, shared& state) {
+  if (options_.pin) bind_thread(state.processors[id % state.processors.size()]);
+  std::optional<reactor> loop;
+  auto io = make_epoll_backend();
+  if (io) {
+    loop.emplace(reactor_options{.id = id,
+                                 .count = mail_.shards(),
+                                 .seed = options_.seed,
+                                 .spin_for = options_.spin_for},
+                 system_clock(), *std::move(io));
+    mail_.open(id, loop->io());
+  } else {
+    state.failures[id] = io.error();
+    state.failed = true;
+  }
+  // Nobody sends before every door is open, or every shard knows that one failed.
+  state.everyone.arrive_and_wait();
+  if (state.failed) return;
+
+  sharding_local local(*loop, mail_, id);
+  loop->context().slot<sharding_local>(shard_slot::sharding) = &local;
+  loop->context().pollers->add(local.mail);
+  future<> work = make_ready_future();
+  if (id == 0) {
+    work = [](shared& s) -> future<> {
+      s.outcome = co_await as_result(s.main());
+      co_await on_all_shards(&stop_leftovers);
+      // This shard last: its loop has to last until the others have answered.
+      for (shard_id other = shard_count(); other-- > 0;) {
+        co_await submit_to(other, [] { local_sharding().loop.stop(); });
+      }
+    }(state);
+  }
+  loop->run();
+  // No reactor goes while another shard may still wake it, no core while a ref may be used.
+  state.everyone.arrive_and_wait();
+  if (id == 0) static_cast<void>(work.get_result());
+}
+
+result<int> runtime::run(const runtime_options& given, main_function main) {
+  runtime_options options = given;
+  if (options.shards == 0) options.shards = default_shards();
+  if (options.shards > runtime_options::shards_max) {
+    return error(status_code::out_of_range,
+                 "shards: " + std::to_string(options.shards) + " is more than " +
+                     std::to_string(runtime_options::shards_max));
+  }
+  if (options.seed == 0) options.seed = system_seed();
+  mailroom mail(options.shards);
+  shared state(options.shards);
+  state.failures.resize(options.shards);
+  state.processors = allowed_processors();
+  state.main = std::move(main);
+  runtime process(options, mail);
+
+  cpu_set_t previous;
+  ::pthread_getaffinity_np(::pthread_self(), sizeof previous, &previous);
+  {
+    std::vector<std::jthread> threads;
+    for (shard_id id = 1; id < options.shards; ++id) {
+      try {
+        threads.emplace_back([&process, &state, id] { process.run_shard(id, state); });
+      } catch (const std::system_error& e) {
+        state.failures[id] = error(status_code::resource_exhausted,
+                                   "can't start a thread for shard " + std::to_string(id) + ": " +
+                                       e.what());
+        state.failed = true;
+        for (; id < options.shards; ++id) state.everyone.arrive_and_drop();
+      }
+    }
+    process.run_shard(0, state);
+  }
+  ::pthread_setaffinity_np(::pthread_self(), sizeof previous, &previous);
+  for (auto& failure : state.failures) {
+    if (failure) return std::move(*failure);
+  }
+  return std::move(*state.outcome);
+}
+
+}  // namespace atoll_root::atoll

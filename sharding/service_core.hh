@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// What a started service is underneath: one slot a shard, each with its instance and the calls it serves.
+// Internal to atoll; users have sharded<S>.
+//
+// Shard rules: the vector of slots never changes; slot s is touched by shard s only. A core outlives all refs
+// to it: the runtime keeps it to the end, so a late call finds a closed slot and gets `unavailable`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <atoll/actors/future/future.hh>
+
+namespace atoll_root::atoll {
+
+class service_core {
+ public:
+  service_core(std::string_view name, shard_id shards) : name_(name), slots_(shards) {}
+  service_core(const service_core&) = delete;
+  service_core& operator=(const service_core&) = delete;
+  ~service_core() = default;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] shard_id shards() const noexcept { return static_cast<shard_id>(slots_.size()); }
+
+  /// This shard's instance for one call, which leave() ends; null where the service doesn't run here.
+  void* enter() noexcept;
+  void leave() noexcept;
+
+  /// This shard's instance; null where there is none.
+  [[nodiscard]] void* instance() const noexcept { return local().instance; }
+
+  /// Puts this shard's instance to work. REQUIRES: none there.
+  void open(void* instance) noexcept;
+  /// Refuses new calls and waits for those being served; then gives the instance back for destruction.
+  future<void*> close();
+
+  [[nodiscard]] error not_running() const;
+
+  /// Set while started: stops the service on all shards. Used by the runtime for what was left running.
+  std::function<future<>()> stop_all;
+
+ private:
+  struct alignas(64) slot {
+    void* instance = nullptr;
+    std::uint32_t serving = 0;
+    bool closed = true;
+    std::optional<promise<>> drained;
+  };
+
+  slot& local() noexcept { return slots_[this_shard_id()]; }
+  [[nodiscard]] const slot& local() const noexcept { return slots_[this_shard_id()]; }
+
+  std::string name_;
+  std::vector<slot> slots_;
+};
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// What the sharding layer keeps on each shard. Internal to atoll.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <atoll/actors/reactor/shard.hh>
+#include <atoll/sharding/mailroom.hh>
+#include <atoll/sharding/outbox.hh>
+#include <atoll/sharding/service_core.hh>
+
+namespace atoll_root::atoll {
+
+class reactor;
+
+struct sharding_local {
+  sharding_local(reactor& own_loop, mailroom& room, shard_id self)
+      : loop(own_loop), mail(room, self), outboxes(room.shards()) {}
+
+  reactor& loop;
+  mail_poller mail;
+  std::vector<outbox> outboxes;                      // by target shard
+  std::vector<std::unique_ptr<service_core>> cores;  // of the containers made on this shard, to the end
+};
+
+/// REQUIRES: a shard of a runtime runs this code.
+inline sharding_local& local_sharding() noexcept {
+  auto* local = this_shard().slot<sharding_local>(shard_slot::sharding);
+  ATOLL_ASSERT(local != nullptr, "this shard belongs to no runtime");
+  return *local;
+}
+
+/// The number of shards of this process.
+inline shard_id shard_count() noexcept { return this_shard().count; }
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// Running a function on another shard. For the framework's own layers: services send typed messages.
+//
+//   auto n = co_await atoll::submit_to(1, [] { return local_table().size(); });
+//
+// The function moves to that shard, runs there and is destroyed on the caller's shard; what it returns (a value
+// or a future) comes back.
+#pragma once
+
+#include <vector>
+
+#include <atoll/sharding/call.hh>
+#include <atoll/sharding/shard_local.hh>
+
+namespace atoll_root::atoll {
+
+template <class F>
+auto submit_to(shard_id to, F f) -> future<detail::unwrapped<std::invoke_result_t<F&>>> {
+  using R = detail::unwrapped<std::invoke_result_t<F&>>;
+  return start_call<R>(nullptr, to, no_timeout,
+                       [f = std::move(f)](void*) mutable { return detail::invoke_and_await(f); });
+}
+
+/// Runs a copy of f on every shard and waits for all; the first failure in shard order is the result.
+template <class F>
+future<> on_all_shards(F f) {
+  std::vector<future<>> started;
+  for (shard_id s = 0; s < shard_count(); ++s) {
+    started.push_back(submit_to(s, [f]() mutable -> future<> {
+      co_await detail::invoke_and_await(f);
+    }));
+  }
+  std::optional<error> first;
+  for (auto& each : started) {
+    auto outcome = co_await as_result(std::move(each));
+    if (!outcome && !first) first = outcome.error();
+  }
+  if (first) co_await fail(*first);
+}
+
+}  // namespace atoll_root::atoll

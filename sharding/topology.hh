@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// Where shards run: the processors this process may use, and the NUMA node of each.
+//
+// Honours the affinity mask (taskset, cpusets) and the CPU quota of the cgroup (v1 and v2), so the default
+// number of shards fits a container. Shards are spread over the allowed processors in order; more shards
+// than processors share them.
+#pragma once
+
+#include <vector>
+
+#include <atoll/actors/reactor/shard.hh>
+
+namespace atoll_root::atoll {
+
+struct processor {
+  unsigned cpu = 0;
+  int numa_node = 0;
+};
+
+/// The processors of this thread's affinity mask, in order; never empty.
+std::vector<processor> allowed_processors();
+
+/// One a processor, but no more than the cgroup's CPU quota pays for; at least 1.
+shard_id default_shards();
+
+/// Binds this thread to a processor and its memory to that NUMA node. Refusals are logged, not errors.
+void bind_thread(const processor& where);
+
+}  // namespace atoll_root::atoll
