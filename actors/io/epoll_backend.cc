@@ -22,6 +22,7 @@
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/io/io_backend.hh>
+#include <atoll/actors/reactor/timer_queue.hh>
 
 namespace atoll_root::atoll {
 
@@ -98,6 +99,24 @@ class descriptor {
   bool registered_;
   std::optional<promise<>> reader_;
   std::optional<promise<>> writer_;
+};
+
+/// Fails what waits for a descriptor when the deadline of the context comes.
+class deadline_timer final : timer_node {
+ public:
+  deadline_timer(descriptor& watched, const std::string& what) : timer_node(&fire), watched_(watched), what_(what) {
+    if (current_deadline() != never) this_shard().timers->arm(*this, current_deadline());
+  }
+
+ private:
+  static void fire(timer_node* t) noexcept {
+    auto* self = static_cast<deadline_timer*>(t);
+    self->watched_.fail_waiters(
+        error(status_code::deadline_exceeded, self->what_ + ": deadline exceeded"));
+  }
+
+  descriptor& watched_;
+  const std::string& what_;
 };
 
 /// sockaddr for an address that parse() made.
@@ -282,6 +301,7 @@ class epoll_backend final : public io_backend {
       if (errno != EINPROGRESS) co_return error::from_errno(errno, what);
       // Watched only from here on: a socket that is not yet connecting counts as hung up.
       descriptor pending(epoll_, fd);
+      deadline_timer bound(pending, what);
       const auto waited = co_await as_result(pending.writable());
       static_cast<void>(pending.release());
       if (!waited) co_return waited.error();

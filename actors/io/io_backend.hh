@@ -83,6 +83,7 @@ class io_backend {
 
   virtual result<std::unique_ptr<tcp_listener>> listen(const socket_address& address,
                                                        const listen_options& options) = 0;
+  /// Ends by the deadline of the caller's context, with `deadline_exceeded`.
   virtual future<std::unique_ptr<tcp_stream>> connect(const socket_address& address) = 0;
   /// Makes a socket that another shard detached this shard's.
   virtual std::unique_ptr<tcp_stream> attach(native_socket socket) = 0;

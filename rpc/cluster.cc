@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/rpc/cluster.hh>
+
+#include <algorithm>
+#include <charconv>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/sharding/submit.hh>
+
+namespace atoll_root::atoll {
+namespace {
+
+std::optional<error> check(const cluster_options& options) {
+  const auto refuse = [](std::string why) { return error(status_code::invalid_argument, "cluster: " + why); };
+  std::vector<node_id> ids;
+  for (const peer& p : options.peers) ids.push_back(p.id);
+  std::sort(ids.begin(), ids.end());
+  const auto twice = std::adjacent_find(ids.begin(), ids.end());
+  if (twice != ids.end()) return refuse("two peers are node " + std::to_string(*twice));
+  if (!std::binary_search(ids.begin(), ids.end(), options.self)) {
+    return refuse("node " + std::to_string(options.self) + " is not among the peers");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+namespace detail {
+
+result<remote_route> find_route(service_core& cluster, const remote_target& target, std::string_view service,
+                                duration timeout) {
+  auto* here = static_cast<rpc::node*>(cluster.instance());
+  if (here == nullptr) {
+    return error(status_code::unavailable, "the cluster is not started on this shard, or stopped");
+  }
+  const member* m = target.keyed ? &here->owner_of(target.hash) : here->find(target.node);
+  if (m == nullptr) {
+    return error(status_code::not_found, "the cluster has no node " + std::to_string(target.node));
+  }
+  if (target.keyed && m->shards == 0) {
+    return error(status_code::unavailable,
+                 "node " + std::to_string(m->id) + " (" + m->address + ") has not been reached yet");
+  }
+  remote_route route;
+  route.shard = target.keyed ? shard_of_hash(target.hash, m->shards) : target.shard;
+  const duration longest = timeout != no_timeout ? timeout : here->options().call_timeout;
+  // A deadline of the context comes instead of the default, not on top of it.
+  const bool inherited = timeout == no_timeout && current_deadline() != never;
+  route.deadline = inherited ? current_deadline()
+                             : std::min(current_deadline(), saturating_add(mono_now(), longest));
+  if (m->id != here->options().self) {
+    auto found = here->link_to(m->id, route.shard);
+    if (!found) return std::move(found).error();
+    route.link = *found;
+    return route;
+  }
+  route.local = here->local(service);
+  if (route.local == nullptr) {
+    return error(status_code::unimplemented,
+                 "no method of " + std::string(service) + ": this node does not serve it");
+  }
+  if (route.shard >= shard_count()) {
+    return error(status_code::out_of_range, "this node has " + std::to_string(shard_count()) +
+                                                " shards, none is " + std::to_string(route.shard));
+  }
+  return route;
+}
+
+}  // namespace detail
+
+rpc::node& cluster_ref::local() const noexcept {
+  auto* here = core_ == nullptr ? nullptr : static_cast<rpc::node*>(core_->instance());
+  ATOLL_ASSERT(here != nullptr, "a cluster is used before start() or after stop()");
+  return *here;
+}
+
+std::vector<member> cluster_ref::members() const { return local().members(); }
+
+result<std::pair<node_id, shard_id>> cluster_ref::owner_of(std::uint64_t key_hash) const {
+  const member& m = local().owner_of(key_hash);
+  if (m.shards == 0) {
+    return error(status_code::unavailable, "node " + std::to_string(m.id) + " has not been reached yet");
+  }
+  return std::pair(m.id, shard_of_hash(key_hash, m.shards));
+}
+
+future<> cluster_ref::all_up() const { return local().all_up(); }
+
+service_core& cluster::core_or_new() {
+  if (core_ == nullptr) {
+    auto& kept = local_sharding().cores;
+    kept.push_back(std::make_unique<service_core>("cluster", shard_count()));
+    core_ = kept.back().get();
+  }
+  return *core_;
+}
+
+cluster::~cluster() {
+  if (core_ != nullptr && core_->stop_all) log_warning("cluster dropped without stop()");
+}
+
+future<> cluster::start(cluster_options options) {
+  if (auto wrong = check(options)) co_await fail(std::move(*wrong));
+  service_core& core = core_or_new();
+  ATOLL_ASSERT(!core.stop_all, "start() of a started cluster");
+  const auto self = std::find_if(options.peers.begin(), options.peers.end(),
+                                 [&options](const peer& p) { return p.id == options.self; });
+  auto listener = this_shard().io->listen(self->address, {});
+  if (!listener) co_await fail(std::move(listener).error());
+  address_ = (*listener)->address();
+  core.stop_all = [&core] { return stop_everywhere(core); };
+  co_await on_all_shards([&core, options] {
+    core.open(std::make_unique<rpc::node>(options, core).release());
+  });
+  local().start(*std::move(listener));
+  log_info("node {} of cluster '{}' listens on {}", options.self, options.name, address_.to_string());
+}
+
+future<> cluster::serve(std::shared_ptr<const service_binding> service) {
+  return on_all_shards([&core = *core_, service]() -> future<> {
+    auto& here = *static_cast<rpc::node*>(core.instance());
+    auto added = here.server().add(service);
+    if (!added) co_await fail(std::move(added).error());
+    here.add_local(service->schema.full_name(), *service->core);
+  });
+}
+
+future<> cluster::stop() {
+  if (core_ == nullptr || !core_->stop_all) return make_ready_future();
+  core_->stop_all = nullptr;
+  return stop_everywhere(*core_);
+}
+
+future<> cluster::stop_everywhere(service_core& core) {
+  // First every shard stops serving and calling, then the parts go: a shard may still hand a connection over.
+  co_await on_all_shards([&core] { return static_cast<rpc::node*>(core.instance())->stop(); });
+  co_await on_all_shards([&core]() -> future<> {
+    const std::unique_ptr<rpc::node> last(static_cast<rpc::node*>(co_await core.close()));
+  });
+}
+
+result<std::vector<peer>> static_peers(std::string_view text) {
+  std::vector<peer> peers;
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    const auto one = text.substr(0, comma);
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    const auto equals = one.find('=');
+    peer p;
+    const auto id = one.substr(0, equals);
+    const auto [end, failed] = std::from_chars(id.data(), id.data() + id.size(), p.id);
+    if (equals == std::string_view::npos || id.empty() || failed != std::errc() || end != id.data() + id.size()) {
+      return error(status_code::invalid_argument,
+                   "peer '" + std::string(one) + "': wants ID=HOST:PORT with a number as ID");
+    }
+    auto address = socket_address::parse(one.substr(equals + 1));
+    if (!address) return std::move(address).error();
+    p.address = *std::move(address);
+    peers.push_back(std::move(p));
+  }
+  return peers;
+}
+
+}  // namespace atoll_root::atoll

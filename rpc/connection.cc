@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/rpc/connection.hh>
+
+#include <algorithm>
+
+namespace atoll_root::atoll::rpc {
+namespace {
+
+constexpr std::size_t in_bytes_least = 64U << 10;
+/// A buffer that a large frame made larger than this is given back when it is empty.
+constexpr std::size_t in_bytes_kept = 1U << 20;
+
+}  // namespace
+
+void connection::stall_timer::fire(timer_node* t) noexcept {
+  static_cast<stall_timer*>(t)->self.close(
+      error(status_code::deadline_exceeded, "a frame was begun and not finished in time"));
+}
+
+void connection::flush_soon() {
+  if (sender_runs_ || !stream_ || closed()) return;
+  sender_runs_ = true;
+  static_cast<void>(send_out());  // never fails; ends with the connection
+}
+
+future<> connection::send_out() {
+  const auto keep = shared_from_this();
+  // Later in this pass of the loop others may put frames too: they go out in the same write.
+  co_await yield();
+  while (!out_.empty() && !closed()) {
+    sending_.clear();
+    std::swap(sending_, out_);
+    auto sent = co_await as_result(stream_->write_all(sending_));
+    if (!sent) close(std::move(sent).error());
+  }
+  sender_runs_ = false;
+  for (auto& waiter : std::exchange(flush_waiters_, {})) waiter.set_value();
+}
+
+future<> connection::flushed() {
+  if (!sender_runs_) return make_ready_future();
+  return flush_waiters_.emplace_back().get_future();
+}
+
+void connection::close(error why) noexcept {
+  if (closed()) return;
+  closed_ = std::move(why);
+  stall_.cancel();
+  if (stream_) stream_->shutdown();
+}
+
+void connection::make_room() {
+  if (in_begin_ == in_end_) {
+    in_begin_ = in_end_ = 0;
+    if (in_.size() > in_bytes_kept) std::string().swap(in_);
+  }
+  if (in_end_ < in_.size()) return;
+  if (in_begin_ > 0) {
+    in_.erase(0, in_begin_);
+    in_end_ -= in_begin_;
+    in_begin_ = 0;
+  }
+  in_.resize(std::max(in_bytes_least, in_end_ * 2));
+}
+
+std::optional<error> connection::take_frames(const handler& on_frame) {
+  const std::size_t before = in_begin_;
+  while (in_end_ - in_begin_ >= header_bytes) {
+    const std::string_view unread(in_.data() + in_begin_, in_end_ - in_begin_);
+    const auto header = parse_header(unread);
+    if (!header) return header.error();
+    if (unread.size() < header_bytes + header->body_bytes) break;
+    const auto body = unread.substr(header_bytes, header->body_bytes);
+    if (auto failed = on_frame({header->kind, header->call_id, body})) return failed;
+    in_begin_ += header_bytes + header->body_bytes;
+  }
+  // The stall timer runs while a frame is incomplete, from when its first bytes came.
+  if (in_begin_ > before) stall_.cancel();
+  if (in_begin_ < in_end_ && !stall_.armed()) {
+    this_shard().timers->arm(stall_, saturating_add(mono_now(), frame_timeout_));
+  }
+  return std::nullopt;
+}
+
+future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string received,
+                              handler on_frame) {
+  const auto keep = shared_from_this();
+  stream_ = std::move(stream);
+  in_ = std::move(received);
+  in_end_ = in_.size();
+  if (closed()) stream_->shutdown();
+  if (!out_.empty()) flush_soon();
+  while (!closed()) {
+    if (auto failed = take_frames(on_frame)) {
+      close(std::move(*failed));
+      break;
+    }
+    make_room();
+    auto read = co_await as_result(
+        stream_->read_some(std::span<char>(in_.data() + in_end_, in_.size() - in_end_)));
+    if (!read) {
+      close(std::move(read).error());
+    } else if (*read == 0) {
+      close(error(status_code::unavailable, "the peer closed the connection"));
+    } else {
+      in_end_ += *read;
+    }
+  }
+  co_await flushed();
+}
+
+}  // namespace atoll_root::atoll::rpc

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// connection: frames over a TCP stream, for both sides of the RPC.
+//
+//   auto c = std::make_shared<rpc::connection>(rpc::role::client);
+//   put_frame(c->out(), ...);  c->flush_soon();                  // what is put in one pass of the loop goes out as one
+//   co_await c->run(std::move(stream), "", handler);              // reads until the connection ends
+//
+// Shard rules: one shard's. Frames put before run() go out when the stream is there.
+// Bounds: a frame's body is `frame_bytes_max`; the input buffer grows with the bytes that came, never with a length
+// that was only claimed; a frame begun has `frame_timeout` to arrive. What a peer does not read stays in `out`: the
+// callers bound it by the calls they have under way.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <atoll/actors/io/io_backend.hh>
+#include <atoll/actors/reactor/timer_queue.hh>
+#include <atoll/rpc/frame.hh>
+
+namespace atoll_root::atoll::rpc {
+
+class connection : public std::enable_shared_from_this<connection> {
+ public:
+  /// Handles one frame, whose body is valid during the call only. An error ends the connection.
+  using handler = std::function<std::optional<error>(const frame&)>;
+
+  /// `frame_timeout`: how long a frame may take from its first byte to its last.
+  explicit connection(duration frame_timeout) noexcept : stall_(*this), frame_timeout_(frame_timeout) {}
+
+  [[nodiscard]] std::string& out() noexcept { return out_; }
+  /// Sends what is in out(), at the end of this pass of the loop.
+  void flush_soon();
+
+  /// Reads frames until the connection ends, for a reason that reason() then gives. Never fails.
+  /// `received` is what was read of the stream before.
+  future<> run(std::unique_ptr<tcp_stream> stream, std::string received, handler on_frame);
+
+  /// Waits until everything put so far is sent, or the connection has ended.
+  future<> flushed();
+
+  /// Ends the connection with this reason. Idempotent.
+  void close(error why) noexcept;
+
+  [[nodiscard]] bool closed() const noexcept { return closed_.has_value(); }
+  /// Why the connection ended: `unavailable` where the peer closed it. REQUIRES: closed().
+  [[nodiscard]] const error& reason() const noexcept { return *closed_; }
+
+ private:
+  struct stall_timer final : timer_node {
+    explicit stall_timer(connection& c) noexcept : timer_node(&fire), self(c) {}
+    static void fire(timer_node* t) noexcept;
+    connection& self;
+  };
+
+  future<> send_out();
+  /// Consumes the complete frames of in_.
+  std::optional<error> take_frames(const handler& on_frame);
+  /// Makes room to read; more than `in_bytes_least` only for a frame whose bytes keep coming.
+  void make_room();
+
+  std::unique_ptr<tcp_stream> stream_;
+  std::string in_;
+  std::size_t in_begin_ = 0;  // the first unconsumed byte
+  std::size_t in_end_ = 0;    // past the last byte read
+  std::string out_;
+  std::string sending_;
+  bool sender_runs_ = false;
+  std::vector<promise<>> flush_waiters_;
+  std::optional<error> closed_;
+  stall_timer stall_;
+  duration frame_timeout_;
+};
+
+}  // namespace atoll_root::atoll::rpc

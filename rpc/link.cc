@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/rpc/link.hh>
+
+#include <algorithm>
+
+#include <atoll/actors/base/log.hh>
+
+namespace atoll_root::atoll::rpc {
+
+/// A call whose reply is awaited: the state of the caller's future and the timer of its deadline.
+struct link::pending_call final : detail::state<std::string>, timer_node {
+  explicit pending_call(link& l) noexcept
+      : detail::state<std::string>(&destroy), timer_node(&expire), owner(l) {}
+
+  static void expire(timer_node* t) noexcept {
+    auto* self = static_cast<pending_call*>(t);
+    self->owner.forget(*self);
+    self->finish(error(status_code::deadline_exceeded, "deadline exceeded in a remote call"));
+  }
+
+  void finish(result<std::string> outcome) {
+    set_result(std::move(outcome));
+    wake();
+    producer_leaves();
+  }
+
+  static void destroy(detail::state_base* s) noexcept {
+    auto* self = static_cast<pending_call*>(s);
+    self->~pending_call();
+    pool_free(self, sizeof(pending_call));
+  }
+
+  link& owner;
+  std::uint64_t id = 0;
+};
+
+link::link(link_options options) : options_(std::move(options)) {}
+link::~link() = default;
+
+duration link::backoff_left() const noexcept {
+  return std::max(retry_at_ - mono_now(), duration::zero());
+}
+
+std::optional<error> link::refusal() const {
+  const bool waiting = state_ == state::idle && mono_now() < retry_at_;
+  if (state_ != state::stopped && !waiting && !goaway_) return std::nullopt;
+  return error(status_code::unavailable,
+               "node " + std::to_string(options_.to_node) + " (" + options_.address.to_string() +
+                   ") is down: " + std::string(last_failure_.message()));
+}
+
+future<std::string> link::call(const remote_method& method, std::string request,
+                               time_point deadline) {
+  if (request.size() + 1024 > frame_bytes_max) {
+    return make_failed_future<std::string>(
+        error(status_code::resource_exhausted,
+              "a request of " + std::to_string(request.size()) + " bytes; a frame has room for " +
+                  std::to_string(frame_bytes_max)));
+  }
+  const std::uint32_t depth = current_call().depth;
+  if (depth > 0 || (in_flight_ < calls_in_flight_max && place_free_.empty())) {
+    return send(method, request, deadline, depth);
+  }
+  return call_in_turn(method, std::move(request), deadline, depth);
+}
+
+future<std::string> link::call_in_turn(const remote_method& method, std::string request,
+                                       time_point deadline, std::uint32_t depth) {
+  const auto keep = shared_from_this();
+  while (in_flight_ >= calls_in_flight_max) {
+    co_await with_deadline(deadline, [this] { return place_free_.wait(); });
+  }
+  co_return co_await send(method, request, deadline, depth);
+}
+
+future<std::string> link::send(const remote_method& method, std::string_view request,
+                               time_point deadline, std::uint32_t depth) {
+  if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));
+  const duration left = deadline - mono_now();
+  if (left <= duration::zero()) {
+    return make_failed_future<std::string>(
+        error(status_code::deadline_exceeded, "deadline exceeded before the call was sent"));
+  }
+  connect_if_idle();
+
+  auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this);
+  future<std::string> reply(*pending);
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<std::uint32_t>(calls_.size()));
+    calls_.push_back(nullptr);
+  }
+  const std::uint32_t slot = free_slots_.back();
+  free_slots_.pop_back();
+  calls_[slot] = pending;
+  pending->id = (std::uint64_t{++generation_} << 32) | slot;
+  ++in_flight_;
+  this_shard().timers->arm(*pending, deadline);
+
+  call_body body;
+  const auto [known, first] =
+      method_ids_.try_emplace(&method, static_cast<std::uint32_t>(method_ids_.size() + 1));
+  body.method_id = known->second;
+  if (first) {
+    body.service = method.service;
+    body.method = method.name;
+    body.fingerprint = method.fingerprint;
+  }
+  body.timeout_us = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::microseconds>(left).count()));
+  body.depth = depth;
+  body.trace_id = current_call().trace_id;
+  body.request = request;
+  put_frame(connection_->out(), frame_kind::call, pending->id, body);
+  connection_->flush_soon();
+  return reply;
+}
+
+void link::forget(pending_call& call) noexcept {
+  const auto slot = static_cast<std::uint32_t>(call.id);
+  calls_[slot] = nullptr;
+  free_slots_.push_back(slot);
+  call.cancel();
+  --in_flight_;
+  if (!place_free_.empty()) place_free_.wake_all();
+}
+
+void link::finish(std::uint64_t call_id, result<std::string> outcome) {
+  const auto slot = static_cast<std::uint32_t>(call_id);
+  if (slot >= calls_.size() || calls_[slot] == nullptr || calls_[slot]->id != call_id) {
+    return;  // the call's deadline came first
+  }
+  pending_call& call = *calls_[slot];
+  forget(call);
+  call.finish(std::move(outcome));
+}
+
+void link::connect_if_idle() {
+  if (state_ != state::idle) return;
+  state_ = state::connecting;
+  goaway_ = false;
+  method_ids_.clear();
+  connection_ = std::make_shared<connection>(options_.frame_timeout);
+  connection_->out().append(preface);
+  put_frame(connection_->out(), frame_kind::hello, 0,
+            hello_body{options_.cluster, options_.from_node, options_.to_node, options_.to_shard});
+  background_.spawn(run());
+}
+
+future<> link::run() {
+  const auto keep = shared_from_this();
+  const auto current = connection_;
+  // The connection serves many calls: it lives in no caller's context.
+  auto opened = with_context({}, [this] {
+    return with_deadline(mono_now() + options_.connect_timeout,
+                         [this] { return this_shard().io->connect(options_.address); });
+  });
+  auto stream = co_await as_result(std::move(opened));
+  if (!stream) {
+    connection_ended(stream.error());
+    co_return;
+  }
+  co_await current->run(*std::move(stream), std::string(),
+                        [this](const frame& f) { return on_frame(f); });
+  connection_ended(current->reason());
+}
+
+std::optional<error> link::on_frame(const frame& f) {
+  switch (f.kind) {
+    case frame_kind::welcome: {
+      welcome_body welcome;
+      if (auto bad = decode_message(f.body, welcome)) return bad;
+      peer_shards_ = welcome.shards;
+      state_ = state::up;
+      backoff_ = {};
+      changed_.wake_all();
+      return std::nullopt;
+    }
+    case frame_kind::reply:
+      finish(f.call_id, std::string(f.body));
+      return std::nullopt;
+    case frame_kind::failure:
+      if (f.call_id == 0) return parse_failure(f.body);
+      finish(f.call_id, parse_failure(f.body));
+      return std::nullopt;
+    case frame_kind::ping:
+      put_frame(connection_->out(), frame_kind::pong, f.call_id, std::string_view());
+      connection_->flush_soon();
+      return std::nullopt;
+    case frame_kind::pong:
+      return std::nullopt;
+    case frame_kind::goaway:
+      goaway_ = true;
+      last_failure_ = error(status_code::unavailable, "it is stopping");
+      return std::nullopt;
+    default:
+      return error(status_code::invalid_argument, "a frame that a client does not expect");
+  }
+}
+
+void link::connection_ended(const error& why) {
+  const bool was_up = state_ == state::up;
+  if (state_ != state::stopped) state_ = state::idle;
+  last_failure_ = why;
+  goaway_ = false;
+  if (!was_up) {
+    // The attempt failed, or the peer took the connection and refused it.
+    backoff_ = std::clamp(backoff_ * 2, options_.backoff_least, options_.backoff_most);
+    const auto half = static_cast<std::uint64_t>(backoff_.count() / 2);
+    retry_at_ = mono_now() + duration(static_cast<std::int64_t>(half + this_shard().random.below(half)));
+  }
+  const error broken(status_code::unavailable,
+                     "node " + std::to_string(options_.to_node) + " (" +
+                         options_.address.to_string() + "): " + std::string(why.message()) +
+                         (was_up ? "; whether the call was carried out is unknown" : ""));
+  for (std::size_t slot = 0; slot < calls_.size(); ++slot) {
+    if (calls_[slot] != nullptr) finish(calls_[slot]->id, broken);
+  }
+  changed_.wake_all();
+}
+
+future<shard_id> link::connected() {
+  const auto keep = shared_from_this();
+  if (auto refused = refusal()) co_return std::move(*refused);
+  connect_if_idle();
+  while (state_ == state::connecting) co_await changed_.wait();
+  if (state_ != state::up) co_return last_failure_;
+  co_return peer_shards_;
+}
+
+future<> link::lost() {
+  const auto keep = shared_from_this();
+  while (state_ == state::up) co_await changed_.wait();
+}
+
+future<> link::stop() {
+  const auto keep = shared_from_this();
+  state_ = state::stopped;
+  last_failure_ = error(status_code::unavailable, "this node is stopping");
+  changed_.wake_all();
+  if (connection_) connection_->close(last_failure_);
+  co_await background_.close();
+}
+
+}  // namespace atoll_root::atoll::rpc
