@@ -56,7 +56,7 @@ std::optional<error> encode_arguments(std::string& out,
   using traits = method_traits<Tag>;
   std::size_t bad = no_key;
   [&]<std::size_t... I>(std::index_sequence<I...>) {
-    const auto put = [&](std::size_t i, bool good) {
+    [[maybe_unused]] const auto put = [&](std::size_t i, bool good) {
       if (!good) bad = i;
     };
     (put(I, wire::field<std::tuple_element_t<I, typename traits::arguments>>::put(
@@ -77,7 +77,7 @@ std::optional<error> decode_arguments(std::string_view request,
     const auto number = in.field();
     bool known = false;
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      const auto get = [&]<class T>(std::size_t i, T& argument) {
+      [[maybe_unused]] const auto get = [&]<class T>(std::size_t i, T& argument) {
         if (i + 1 != number) return;
         known = true;
         if (!wire::field<T>::get(in, argument, 0)) at = traits::parameters.names[i];

@@ -100,21 +100,22 @@ cluster::~cluster() {
   if (core_ != nullptr && core_->stop_all) log_warning("cluster dropped without stop()");
 }
 
-future<> cluster::start(cluster_options options) {
-  if (auto wrong = check(options)) co_await fail(std::move(*wrong));
+future<> cluster::start() {
+  if (auto wrong = check(options_)) co_await fail(std::move(*wrong));
   service_core& core = core_or_new();
   ATOLL_ASSERT(!core.stop_all, "start() of a started cluster");
-  const auto self = std::find_if(options.peers.begin(), options.peers.end(),
-                                 [&options](const peer& p) { return p.id == options.self; });
+  const auto self = std::find_if(options_.peers.begin(), options_.peers.end(),
+                                 [this](const peer& p) { return p.id == options_.self; });
   auto listener = this_shard().io->listen(self->address, {});
   if (!listener) co_await fail(std::move(listener).error());
   address_ = (*listener)->address();
   core.stop_all = [&core] { return stop_everywhere(core); };
-  co_await on_all_shards([&core, options] {
+  const auto make = [&core, options = options_] {
     core.open(std::make_unique<rpc::node>(options, core).release());
-  });
+  };
+  co_await on_all_shards(make);
   local().start(*std::move(listener));
-  log_info("node {} of cluster '{}' listens on {}", options.self, options.name, address_.to_string());
+  log_info("node {} of cluster '{}' listens on {}", options_.self, options_.name, address_.to_string());
 }
 
 future<> cluster::serve(std::shared_ptr<const service_binding> service) {

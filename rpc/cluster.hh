@@ -3,8 +3,8 @@
 //
 // cluster: this process as a node among others, and refs to services on all of them.
 //
-//   atoll::cluster cluster;
-//   co_await cluster.start({.self = 1, .peers = {{1, addr1}, {2, addr2}}});   // listens, connects to the others
+//   atoll::cluster cluster({.self = 1, .peers = {{1, addr1}, {2, addr2}}});
+//   co_await cluster.start();                                                   // listens, connects to the others
 //   co_await cluster.serve(counters.ref());                                    // callable from the peers
 //   auto remote = cluster.ref<counter>(2, 0);                                  // node 2, shard 0
 //   auto total  = co_await remote.within(50ms).add("hits", 5);
@@ -65,7 +65,7 @@ inline constexpr bool enable_sendable<cluster_ref> = true;
 
 class cluster : public cluster_ref {
  public:
-  cluster() = default;
+  explicit cluster(cluster_options options) : options_(std::move(options)) {}
   cluster(const cluster&) = delete;
   cluster& operator=(const cluster&) = delete;
   ~cluster();
@@ -75,7 +75,7 @@ class cluster : public cluster_ref {
 
   /// Listens and begins to connect. Errors: `invalid_argument` for peers that make no cluster, else that of the
   /// listening socket (`already_exists`: port in use; `permission_denied`).
-  future<> start(cluster_options options);
+  future<> start();
 
   /// Makes a service callable from other nodes. `already_exists` where one of its name is.
   template <described_service S>
@@ -94,6 +94,7 @@ class cluster : public cluster_ref {
   future<> serve(std::shared_ptr<const service_binding> service);
   static future<> stop_everywhere(service_core& core);
 
+  cluster_options options_;
   socket_address address_;
 };
 

@@ -54,12 +54,15 @@ const rpc::remote_method& remote_method_of() {
 }
 
 template <class Tag>
-future<typename method_traits<Tag>::result> call_remote(
-    future<std::string> sent) {
+future<typename method_traits<Tag>::result> call_remote(future<std::string> sent) {
   using R = typename method_traits<Tag>::result;
   auto reply = co_await as_result(std::move(sent));
-  if (!reply) co_return result<R>(std::move(reply).error());
-  co_return decode_reply<R>(*reply, Tag::name);
+  if constexpr (std::is_void_v<R>) {
+    if (!reply) co_await fail(std::move(reply).error());
+  } else {
+    if (!reply) co_return std::move(reply).error();
+    co_return decode_reply<R>(*reply, Tag::name);
+  }
 }
 
 }  // namespace detail

@@ -152,7 +152,11 @@ constexpr void for_each_method(F f) {
     template <class Caller>                                                                         \
     struct refs : ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_BASE, Caller, __VA_ARGS__) {};              \
   };                                                                                                \
-  atoll_service_description_of_##Class atoll_service_of(std::type_identity<Class>)
+  [[maybe_unused]] inline atoll_service_description_of_##Class atoll_service_of( \
+      std::type_identity<Class>) noexcept { \
+    return {}; \
+  } \
+  static_assert(true, "a semicolon ends the description")
 
 #define ATOLL_DETAIL_UNWRAP(...) __VA_ARGS__
 #define ATOLL_DETAIL_CALL(macro, ...) macro(__VA_ARGS__)

@@ -85,7 +85,11 @@ struct accessors_impl<T, when<atoll::described_message<T>>> {
     using members =                                                                           \
         ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_MEMBER, Class, __VA_ARGS__)>;     \
   };                                                                                          \
-  atoll_message_description_of_##Class atoll_message_of(std::type_identity<Class>)
+  [[maybe_unused]] inline atoll_message_description_of_##Class atoll_message_of( \
+      std::type_identity<Class>) noexcept { \
+    return {}; \
+  } \
+  static_assert(true, "a semicolon ends the description")
 
 #define ATOLL_DETAIL_FIELD_NAME(Class, field)             \
   struct field_##field {                                  \

@@ -126,10 +126,11 @@ class sharded : public sharded_ref<S> {
     service_core& core = core_or_new();
     ATOLL_ASSERT(!core.stop_all, "start() of a started service");
     core.stop_all = [&core] { return stop_everywhere(core); };
-    auto made = co_await as_result(on_all_shards(
-        [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
-          core.open(std::make_unique<S>(std::make_from_tuple<S>(packed)).release());
-        }));
+    // Named before the co_await, as docs/compilers.md says.
+    const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
+      core.open(std::make_unique<S>(std::make_from_tuple<S>(packed)).release());
+    };
+    auto made = co_await as_result(on_all_shards(make));
     if (made) co_return;
     static_cast<void>(co_await as_result(stop()));
     co_await fail(std::move(made).error());

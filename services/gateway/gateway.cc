@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/services/gateway/gateway.hh>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/actors/io/io_backend.hh>
+#include <atoll/services/gateway/grpc_engine.hh>
+
+namespace atoll_root::atoll::services {
+
+gateway::gateway(gateway_options options) : options_(std::move(options)) {}
+
+gateway::~gateway() {
+  ATOLL_ASSERT(engine_ == nullptr || engine_->stopped(), "a gateway is stopped before it is destroyed");
+}
+
+result<void> gateway::expose(std::shared_ptr<const service_binding> service) {
+  ATOLL_ASSERT(engine_ == nullptr, "expose() comes before start()");
+  return exposed_.add(std::move(service));
+}
+
+future<> gateway::start() {
+  ATOLL_ASSERT(engine_ == nullptr, "a gateway starts once");
+  // gRPC only says that it could not listen: the reason is asked for here.
+  auto probe = this_shard().io->listen(options_.address, {});
+  if (!probe) co_await fail(std::move(probe).error());
+  (*probe)->close();
+  auto engine = std::make_unique<grpc_engine>(exposed_, options_);
+  auto port = engine->start();
+  if (!port) co_await fail(std::move(port).error());
+  engine_ = std::move(engine);
+  address_ = {options_.address.host, *port};
+  log_info("gateway listens on {}", address_.to_string());
+}
+
+future<> gateway::stop() {
+  if (engine_ == nullptr || engine_->stopped()) return make_ready_future();
+  return engine_->stop();
+}
+
+}  // namespace atoll_root::atoll::services
