@@ -6,8 +6,8 @@
 //
 //   wordcount_client --gateway 127.0.0.1:50051 --text FILE [--counts FILE]
 //
-// Sends the text line by line, up to `calls_max` calls at a time; while all of these are under way, the lines
-// that were read meanwhile go together in the next. Then prints what the cluster counted and compares all of it with a
+// Streams the text line by line with up to `calls_max` calls under way: while there is a place a line goes out by
+// itself, else the lines read meanwhile go together in the next call. Then prints what the cluster counted and compares all of it with a
 // count by coreutils. Exit code: 0 match, 1 mismatch, 2 anything else, with one line that says what.
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,7 +32,8 @@ namespace {
 namespace pb = wordcount::v1;
 using std::chrono::steady_clock;
 
-constexpr std::size_t calls_max = 64;
+constexpr std::size_t calls_max = 16;
+constexpr std::size_t lines_between_looks = 64;  // for replies, while there is no place
 constexpr std::size_t batch_bytes_max = 256U << 10;
 constexpr std::size_t piece_bytes = 1U << 20;
 constexpr auto call_timeout = std::chrono::seconds(60);
@@ -140,14 +141,17 @@ class counter {
     lines_ += ends_line ? 1 : 0;
     batch_bytes_ += part.size() + 4;
     batch_.add_lines(std::move(part));
-    while (in_flight_ > 0 && reply_is_there()) continue;
+    if (in_flight_ == calls_max) {
+      if (batch_bytes_ >= batch_bytes_max) {
+        take_reply();
+      } else if (batch_.lines_size() % static_cast<int>(lines_between_looks) == 0) {
+        while (in_flight_ > 0 && reply_is_there()) continue;
+      }
+    }
     if (in_flight_ < calls_max) {
       send_batch();
-    } else if (batch_bytes_ >= batch_bytes_max) {
-      take_reply();
-      send_batch();
+      report_progress();
     }
-    report_progress();
   }
 
   void send_batch() {

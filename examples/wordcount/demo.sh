@@ -14,9 +14,10 @@ shift
 say() { printf 'demo: %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 2; }
 
+previous=
 for arg in "$@"; do
-  case "$previous_arg" in --text) [ -f "$arg" ] && [ -r "$arg" ] || die "can't read the text '$arg'" ;; esac 2>/dev/null
-  previous_arg=$arg
+  if [ "$previous" = --text ] && ! { [ -f "$arg" ] && [ -r "$arg" ]; }; then die "can't read the text '$arg'"; fi
+  previous=$arg
 done
 
 logs=$(mktemp -d) || die "can't make a temporary folder"
@@ -76,15 +77,16 @@ outcome=$?
 
 say "SIGTERM to both nodes"
 kill -TERM "${pids[@]}"
-( sleep 30; kill -KILL "${pids[@]}" 2>/dev/null ) &
-watchdog=$!
+for _ in $(seq 300); do
+  kill -0 "${pids[@]}" 2>/dev/null || break
+  sleep 0.1
+done
+kill -KILL "${pids[@]}" 2>/dev/null  # whoever is still there did not drain: its exit code will say so
 for i in 0 1; do
   wait "${pids[$i]}"
   code=$?
   [ "$code" -eq 0 ] || { cat "$logs/node$((i + 1)).err" >&2; say "node $((i + 1)) ended with exit code $code"; outcome=2; }
 done
-kill "$watchdog" 2>/dev/null
-wait "$watchdog" 2>/dev/null
 pids=()
 [ "$outcome" -eq 2 ] || say "both nodes drained and ended with exit code 0"
 grep '^verdict: ' "$logs/client.out"
