@@ -83,6 +83,16 @@ std::optional<error> connection::take_frames(const handler& on_frame) {
   return std::nullopt;
 }
 
+future<> connection::end_with(error why) {
+  // What was put before, and the reason, still go out, if the peer takes them in time.
+  put_failure(out_, 0, why);
+  stall_.cancel();
+  this_shard().timers->arm(stall_, saturating_add(mono_now(), frame_timeout_));
+  flush_soon();
+  co_await flushed();
+  close(std::move(why));
+}
+
 future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string received,
                               handler on_frame) {
   const auto keep = shared_from_this();
@@ -93,7 +103,7 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
   if (!out_.empty()) flush_soon();
   while (!closed()) {
     if (auto failed = take_frames(on_frame)) {
-      close(std::move(*failed));
+      co_await end_with(std::move(*failed));
       break;
     }
     make_room();

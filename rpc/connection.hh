@@ -57,6 +57,8 @@ class connection : public std::enable_shared_from_this<connection> {
   };
 
   future<> send_out();
+  /// Tells the peer why, then closes.
+  future<> end_with(error why);
   /// Consumes the complete frames of in_.
   std::optional<error> take_frames(const handler& on_frame);
   /// Makes room to read; more than `in_bytes_least` only for a frame whose bytes keep coming.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// The frames two nodes exchange. proto/atoll/rpc/v1/rpc.proto is the same as protobuf, proto/README.md the
+// The frames two nodes exchange. proto/atoll_rpc/v1/rpc.proto is the same as protobuf, proto/README.md the
 // whole protocol in words.
 //
 // A connection begins with the 8 bytes of `preface` from the side that connected. Then, in both directions,
@@ -53,13 +53,13 @@ ATOLL_MESSAGE(welcome_body, node, shards);
 /// The method is named and its shape told when a connection uses its number for the first time.
 struct call_body {
   std::uint32_t method_id = 0;  // chosen by the caller, from 1
-  std::string_view service;     // "demo.v1.Counter", with the id's first call
-  std::string_view method;      // "Add", likewise
+  std::string_view service{};   // "demo.v1.Counter", with the id's first call
+  std::string_view method{};    // "Add", likewise
   std::uint64_t fingerprint = 0;
   std::uint64_t timeout_us = 0;  // what is left of the deadline; 0: none
   std::uint32_t depth = 0;       // of the call
   std::uint64_t trace_id = 0;
-  std::string_view request;
+  std::string_view request{};
 };
 ATOLL_MESSAGE(call_body, method_id, service, method, fingerprint, timeout_us, depth, trace_id, request);
 

@@ -49,6 +49,8 @@ class server::session : public std::enable_shared_from_this<session> {
       case frame_kind::pong:
       case frame_kind::goaway:
         return std::nullopt;
+      case frame_kind::failure:
+        return error(status_code::unavailable, "the peer ended the connection: " + parse_failure(f.body).to_string());
       default:
         return malformed("a frame that a server does not expect");
     }

@@ -102,6 +102,20 @@ concept stoppable = requires(S& s) {
   { s.stop() } -> std::same_as<future<>>;
 };
 
+/// A base for services whose instances call each other: `class cache : public atoll::peering<cache>`. The member
+/// functions that use peers() are defined after ATOLL_SERVICE, which is what gives the refs their methods.
+template <class S>
+class peering {
+ public:
+  /// The service this instance belongs to. REQUIRES: not called in the constructor.
+  [[nodiscard]] sharded_ref<S> peers() const noexcept { return sharded_ref<S>(*core_); }
+
+ private:
+  template <class>
+  friend class sharded;
+  service_core* core_ = nullptr;
+};
+
 template <class S>
 class sharded : public sharded_ref<S> {
  public:
@@ -128,7 +142,9 @@ class sharded : public sharded_ref<S> {
     core.stop_all = [&core] { return stop_everywhere(core); };
     // Named before the co_await, as docs/compilers.md says.
     const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
-      core.open(std::make_unique<S>(std::make_from_tuple<S>(packed)).release());
+      auto instance = make_instance(packed);
+      if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
+      core.open(instance.release());
     };
     auto made = co_await as_result(on_all_shards(make));
     if (made) co_return;
@@ -159,6 +175,11 @@ class sharded : public sharded_ref<S> {
       this->core_ = kept.back().get();
     }
     return *this->core_;
+  }
+
+  template <class Arguments>
+  static std::unique_ptr<S> make_instance(const Arguments& arguments) {
+    return std::apply([](const auto&... a) { return std::make_unique<S>(a...); }, arguments);
   }
 
   static future<> stop_everywhere(service_core& core) {

@@ -63,17 +63,18 @@ class coroutine_promise_base : public task, public state<T> {
 template <class T>
 class coroutine_promise final : public coroutine_promise_base<T, coroutine_promise<T>> {
  public:
-  template <class U = T>
-    requires std::is_constructible_v<T, U&&>
-  void return_value(U&& value) {
-    this->set_value(std::forward<U>(value));
-  }
+  // By value and no template, so that a conversion is the business of the co_return, not of this header.
+  void return_value(T value) { this->set_value(std::move(value)); }
   void return_value(error e)
     requires(!std::is_same_v<T, error>)
   {
     this->set_error(std::move(e));
   }
-  void return_value(result<T> r) { this->set_result(std::move(r)); }
+  template <class R>
+    requires std::is_same_v<R, result<T>>
+  void return_value(R r) {
+    this->set_result(std::move(r));
+  }
 };
 
 template <>

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// Two nodes in one process: real TCP between them, the same shards under both.
+#include <atoll/rpc/cluster.hh>
+
+#include <optional>
+
+#include <atoll/testing/atoll_test.hh>
+
+#include "counter.hh"
+
+namespace {
+
+using namespace std::chrono_literals;
+using atoll::as_result;
+using atoll::cluster;
+using atoll::future;
+using atoll::sharded;
+using atoll::status_code;
+using demo::counter;
+
+/// Addresses of ports that were free a moment ago.
+std::vector<atoll::peer> free_peers(std::size_t count) {
+  std::vector<std::unique_ptr<atoll::tcp_listener>> held;
+  std::vector<atoll::peer> peers;
+  for (std::size_t i = 0; i < count; ++i) {
+    held.push_back(atoll::this_shard().io->listen({"127.0.0.1", 0}, {}).value());
+    peers.push_back({static_cast<atoll::node_id>(i + 1), held.back()->address()});
+  }
+  return peers;
+}
+
+/// A node with counters of its own.
+struct test_node {
+  test_node(atoll::node_id id, std::vector<atoll::peer> peers)
+      : node({.self = id, .peers = std::move(peers), .drain_timeout = 1s}) {}
+  future<> start() {
+    co_await counters.start();
+    co_await node.start();
+    co_await node.serve(counters.ref());
+  }
+  future<> stop() {
+    co_await node.stop();
+    co_await counters.stop();
+  }
+  cluster node;
+  sharded<counter> counters;
+};
+
+/// Until both know that the other is up: before, calls may meet a link that is backing off.
+future<> start_both(test_node& one, test_node& two) {
+  co_await one.start();
+  co_await two.start();
+  co_await one.node.all_up();
+  co_await two.node.all_up();
+}
+
+ATOLL_TEST(cluster, the_same_ref_calls_a_shard_of_another_node) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  for (atoll::shard_id s = 0; s < atoll::shard_count(); ++s) {
+    EXPECT_EQ(co_await one.node.ref<counter>(2, s).where(), s);
+    EXPECT_EQ(co_await one.node.ref<counter>(2, s).add("x", 3), 3);
+    EXPECT_EQ(co_await two.counters.at(s).add("x", 1), 4) << "the call did not reach node 2";
+    EXPECT_EQ(co_await one.node.ref<counter>(1, s).add("x", 10), 10) << "a node is a peer of itself";
+  }
+  EXPECT_EQ((co_await one.node.ref<counter>(2, 0).read("x")).total, 4);
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, calls_can_be_made_from_every_shard) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  const auto ref = one.node.ref<counter>(2, 0);
+  EXPECT_EQ(co_await atoll::submit_to(1, [ref] { return ref.add("x", 2); }), 2);
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, a_key_has_the_same_owner_on_every_node) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  int on_two = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto key = "key" + std::to_string(i);
+    co_await one.node.by_key<counter>(key).add(key, 1);
+    EXPECT_EQ((co_await two.node.by_key<counter>(key).read(key)).total, 1);
+    const auto owner = two.node.owner_of(atoll::key_hash(key));
+    ATOLL_REQUIRE(owner);
+    EXPECT_EQ(one.node.owner_of(atoll::key_hash(key)).value(), *owner);
+    on_two += owner->first == 2 ? 1 : 0;
+  }
+  EXPECT_GT(on_two, 25);
+  EXPECT_LT(on_two, 75);
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, failures_of_the_far_side_arrive_as_they_are) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  const auto remote = one.node.ref<counter>(2, 1);
+  const auto refused = co_await as_result(remote.refuse(9, "not now"));
+  ATOLL_REQUIRE(!refused);
+  EXPECT_EQ(refused.error(), atoll::error(status_code::failed_precondition, "not now"));
+  const auto thrown = co_await as_result(remote.throw_it("oops"));
+  ATOLL_REQUIRE(!thrown);
+  EXPECT_EQ(thrown.error(), atoll::error(status_code::unknown, "oops"));
+  const auto bad_text = co_await as_result(remote.make_bad_text());
+  ATOLL_REQUIRE(!bad_text);
+  EXPECT_EQ(bad_text.error().code(), status_code::internal);
+  const auto bad_argument = co_await as_result(remote.echo("\xff"));
+  ATOLL_REQUIRE(!bad_argument);
+  EXPECT_EQ(bad_argument.error().code(), status_code::invalid_argument);
+  EXPECT_EQ(co_await remote.echo("still there"), "still there");
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, a_deadline_ends_the_wait_on_both_sides) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  const auto r = co_await as_result(one.node.ref<counter>(2, 1).within(30ms).nap(3'600'000));
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), status_code::deadline_exceeded);
+  while (co_await two.counters.at(1).naps_cut_short() == 0) co_await atoll::sleep(1ms);
+  // And the callee knew how long it had: the default, where the caller named none.
+  const auto left = co_await one.node.ref<counter>(2, 1).nap(0);
+  EXPECT_GT(left, 5'000);
+  EXPECT_LE(left, 10'000);
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, a_service_that_the_peer_does_not_serve_is_unimplemented) {
+  const auto peers = free_peers(2);
+  cluster one({.self = 1, .peers = peers});
+  cluster two({.self = 2, .peers = peers});
+  co_await one.start();
+  co_await two.start();
+  co_await one.all_up();
+  for (const atoll::node_id node : {1U, 2U}) {
+    const auto r = co_await as_result(one.ref<counter>(node, 0).where());
+    ATOLL_REQUIRE(!r);
+    EXPECT_EQ(r.error().code(), status_code::unimplemented);
+    EXPECT_NE(r.error().message().find("demo.v1.Counter"), std::string::npos);
+  }
+  // Served from now on, it is found, on the same connection.
+  sharded<counter> counters;
+  co_await counters.start();
+  co_await two.serve(counters.ref());
+  EXPECT_EQ(co_await one.ref<counter>(2, 0).where(), 0U);
+  co_await one.stop();
+  co_await two.stop();
+  co_await counters.stop();
+}
+
+ATOLL_TEST(cluster, nodes_and_shards_that_do_not_exist_are_errors) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  const auto no_node = co_await as_result(one.node.ref<counter>(7, 0).where());
+  ATOLL_REQUIRE(!no_node);
+  EXPECT_EQ(no_node.error().code(), status_code::not_found);
+  const auto no_shard = co_await as_result(one.node.ref<counter>(2, 99).where());
+  ATOLL_REQUIRE(!no_shard);
+  EXPECT_EQ(no_shard.error().code(), status_code::unavailable);
+  EXPECT_NE(no_shard.error().message().find("2 shards"), std::string::npos) << no_shard.error().message();
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, a_peer_that_is_down_is_connected_to_when_it_comes) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers);
+  co_await one.start();
+  auto r = co_await as_result(one.node.ref<counter>(2, 0).where());
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), status_code::unavailable);
+  r = co_await as_result(one.node.by_key<counter>("k3").where());
+  {
+    test_node two(2, peers);
+    co_await two.start();
+    co_await one.node.all_up();
+    EXPECT_EQ(co_await one.node.ref<counter>(2, 0).where(), 0U);
+    EXPECT_EQ(one.node.members()[1].shards, 2U);
+    co_await two.stop();
+  }
+  while (one.node.members()[1].up) co_await atoll::sleep(1ms);
+  test_node two_again(2, peers);
+  co_await two_again.start();
+  co_await one.node.all_up();
+  r = co_await as_result(one.node.ref<counter>(2, 0).where());
+  EXPECT_TRUE(r);
+  co_await two_again.stop();
+  co_await one.stop();
+}
+
+ATOLL_TEST(cluster, stop_lets_calls_finish_that_are_being_served) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  auto served = one.node.ref<counter>(2, 1).nap(50);
+  while (co_await two.counters.map_reduce(&counter::napping, std::plus<>{}, std::int64_t{0}) == 0) {
+    co_await atoll::sleep(1ms);
+  }
+  co_await two.stop();
+  EXPECT_TRUE(co_await as_result(std::move(served)));
+  const auto late = co_await as_result(one.node.ref<counter>(2, 1).where());
+  ATOLL_REQUIRE(!late);
+  EXPECT_EQ(late.error().code(), status_code::unavailable);
+  co_await one.stop();
+}
+
+ATOLL_TEST(cluster, messages_may_be_as_large_as_a_frame_and_no_larger) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  const auto remote = one.node.ref<counter>(2, 0);
+  const std::size_t fits = atoll::rpc::frame_bytes_max - 2'048;
+  const std::string large(fits, 'y');
+  EXPECT_EQ((co_await remote.echo(large)).size(), fits);
+  const std::string larger(atoll::rpc::frame_bytes_max, 'y');
+  const auto request = co_await as_result(remote.echo(larger));
+  ATOLL_REQUIRE(!request);
+  EXPECT_EQ(request.error().code(), status_code::resource_exhausted);
+  const auto reply = co_await as_result(remote.make_bytes(atoll::rpc::frame_bytes_max + 1));
+  ATOLL_REQUIRE(!reply);
+  EXPECT_EQ(reply.error().code(), status_code::resource_exhausted);
+  EXPECT_EQ(co_await remote.where(), 0U);
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, many_calls_at_once_all_come_back) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  std::vector<future<std::int64_t>> calls;
+  constexpr std::int64_t count = 3 * atoll::rpc::link::calls_in_flight_max;
+  for (std::int64_t i = 0; i < count; ++i) calls.push_back(one.node.ref<counter>(2, 1).within(60s).add("x", 1));
+  std::int64_t last = 0;
+  for (auto& c : calls) last = std::max(last, co_await std::move(c));
+  EXPECT_EQ(last, count);
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, bad_options_are_refused_in_words) {
+  for (const auto& [self, peers, why] : std::vector<std::tuple<atoll::node_id, std::vector<atoll::peer>, std::string>>{
+           {3, {{1, {"127.0.0.1", 0}}}, "node 3 is not among the peers"},
+           {1, {{1, {"127.0.0.1", 0}}, {1, {"127.0.0.1", 0}}}, "two peers are node 1"},
+           {0, {}, "node 0 is not among the peers"}}) {
+    cluster c({.self = self, .peers = peers});
+    const auto r = co_await as_result(c.start());
+    ATOLL_REQUIRE(!r);
+    EXPECT_EQ(r.error().code(), status_code::invalid_argument);
+    EXPECT_NE(r.error().message().find(why), std::string::npos) << r.error().message();
+  }
+}
+
+TEST(static_peers, are_read_and_mistakes_named) {
+  const auto good = atoll::static_peers("1=127.0.0.1:7001,2=[::1]:7002");
+  ASSERT_TRUE(good);
+  EXPECT_EQ((*good)[1], (atoll::peer{2, {"::1", 7002}}));
+  for (const char* bad : {"x=127.0.0.1:1", "1", "=127.0.0.1:1", "1=127.0.0.1", "1=127.0.0.1:1,", "4294967296=127.0.0.1:1"}) {
+    const auto r = atoll::static_peers(bad);
+    if (std::string(bad).back() == ',') continue;  // a comma at the end is nobody's peer
+    ASSERT_FALSE(r) << bad;
+    EXPECT_EQ(r.error().code(), status_code::invalid_argument);
+  }
+}
+
+}  // namespace

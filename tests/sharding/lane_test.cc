@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/lane.hh>
+
+#include <thread>
+#include <vector>
+
+#include <atoll/testing/atoll_test.hh>
+
+namespace {
+
+using atoll::lane;
+
+struct numbered : atoll::task {
+  numbered() : atoll::task(&nothing) {}
+  static void nothing(atoll::task*) noexcept {}
+  std::size_t number = 0;
+};
+
+std::vector<std::size_t> take_all() {
+  std::vector<std::size_t> numbers;
+  auto& tasks = atoll::this_shard().tasks;
+  while (!tasks.empty()) numbers.push_back(static_cast<numbered&>(tasks.pop()).number);
+  return numbers;
+}
+
+ATOLL_TEST_ON(lane, carries_tasks_in_order_once_they_are_published, 1) {
+  lane l;
+  std::vector<numbered> tasks(20);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i].number = i;
+    l.push(tasks[i]);
+  }
+  EXPECT_EQ(l.receive(), 0U);
+  EXPECT_TRUE(l.publish());
+  EXPECT_EQ(l.receive(), 20U);
+  const auto numbers = take_all();
+  for (std::size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], i);
+  EXPECT_FALSE(l.publish());
+  co_return;
+}
+
+ATOLL_TEST_ON(lane, holds_a_full_ring_and_keeps_the_rest_in_order, 1) {
+  constexpr std::size_t full = lane::ring_lines * lane::tasks_a_line;
+  lane l;
+  std::vector<numbered> tasks(full + 3);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i].number = i;
+    l.push(tasks[i]);
+  }
+  EXPECT_TRUE(l.publish());
+  EXPECT_EQ(l.unpublished(), 3U) << "the ring took more, or less, than it has room for";
+  EXPECT_FALSE(l.publish());
+  EXPECT_EQ(l.receive(), full);
+  EXPECT_TRUE(l.publish());
+  EXPECT_EQ(l.receive(), 3U);
+  const auto numbers = take_all();
+  ATOLL_REQUIRE(numbers.size() == tasks.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], i);
+  co_return;
+}
+
+ATOLL_TEST_ON(lane, loses_and_doubles_nothing_between_two_threads, 1) {
+  constexpr std::size_t count = 200'000;
+  lane l;
+  std::vector<numbered> tasks(count);
+  std::thread sender([&] {
+    for (std::size_t i = 0; i < count; ++i) {
+      tasks[i].number = i;
+      l.push(tasks[i]);
+      if (i % 5 == 0) l.publish();
+    }
+    while (l.unpublished() > 0) {
+      if (!l.publish()) std::this_thread::yield();
+    }
+  });
+  std::size_t next = 0;
+  bool ordered = true;
+  while (next < count) {
+    if (l.receive() == 0) std::this_thread::yield();
+    for (const auto n : take_all()) ordered = ordered && n == next++;
+  }
+  sender.join();
+  EXPECT_TRUE(ordered);
+  co_return;
+}
+
+}  // namespace

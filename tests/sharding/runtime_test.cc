@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/runtime.hh>
+
+#include <atoll/sharding/submit.hh>
+#include <gtest/gtest.h>
+
+namespace {
+
+using atoll::future;
+using atoll::runtime;
+
+TEST(runtime, gives_the_code_of_main) {
+  const auto code = runtime::run({.shards = 2}, []() -> future<int> { co_return 7; });
+  ASSERT_TRUE(code);
+  EXPECT_EQ(*code, 7);
+}
+
+TEST(runtime, gives_the_failure_of_main) {
+  const auto code = runtime::run({.shards = 1}, []() -> future<int> {
+    co_return atoll::error(atoll::status_code::not_found, "no config");
+  });
+  ASSERT_FALSE(code);
+  EXPECT_EQ(code.error().message(), "no config");
+}
+
+TEST(runtime, refuses_more_shards_than_its_bound) {
+  const auto main = []() -> future<int> { co_return 0; };
+  const auto code = runtime::run({.shards = atoll::runtime_options::shards_max + 1}, main);
+  ASSERT_FALSE(code);
+  EXPECT_EQ(code.error().code(), atoll::status_code::out_of_range);
+}
+
+TEST(runtime, runs_more_shards_than_processors) {
+  const auto code = runtime::run({.shards = 9}, []() -> future<int> {
+    int sum = 0;
+    for (atoll::shard_id s = 0; s < atoll::shard_count(); ++s) {
+      sum += co_await atoll::submit_to(s, [] { return static_cast<int>(atoll::this_shard_id()); });
+    }
+    co_return sum;
+  });
+  ASSERT_TRUE(code);
+  EXPECT_EQ(*code, 36);
+}
+
+TEST(runtime, starts_and_stops_again_and_again) {
+  for (int i = 0; i < 100; ++i) {
+    const auto code = runtime::run({.shards = 3}, []() -> future<int> {
+      co_return co_await atoll::submit_to(2, [] { return 1; });
+    });
+    ASSERT_TRUE(code);
+  }
+}
+
+TEST(runtime, draws_the_same_random_numbers_from_the_same_seed) {
+  const auto draw = [] {
+    std::uint64_t drawn = 0;
+    static_cast<void>(runtime::run({.shards = 1, .seed = 42}, [&drawn]() -> future<int> {
+      drawn = atoll::this_shard().random();
+      co_return 0;
+    }));
+    return drawn;
+  };
+  const auto first = draw();
+  EXPECT_NE(first, 0U);
+  EXPECT_EQ(draw(), first);
+}
+
+}  // namespace

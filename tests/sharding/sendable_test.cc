@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/sendable.hh>
+
+#include <functional>
+#include <span>
+
+#include <gtest/gtest.h>
+
+#include "counter.hh"
+
+namespace {
+
+using atoll::sendable;
+
+struct opaque {
+  int n;
+};
+struct trusted {
+  int n;
+};
+struct holds_a_view {
+  std::string_view v;
+};
+ATOLL_MESSAGE(holds_a_view, v);
+enum class colour { red };
+
+}  // namespace
+
+template <>
+inline constexpr bool atoll::enable_sendable<trusted> = true;
+
+namespace {
+
+static_assert(sendable<int> && sendable<double> && sendable<colour> && sendable<std::string> && sendable<atoll::bytes>);
+static_assert(sendable<std::vector<std::map<std::string, std::optional<int>>>>);
+static_assert(sendable<std::unique_ptr<std::string>> && sendable<std::variant<std::monostate, int, std::string>>);
+static_assert(sendable<std::tuple<int, std::pair<std::string, std::chrono::seconds>>>);
+static_assert(sendable<demo::hit> && sendable<atoll::error> && sendable<trusted>);
+static_assert(sendable<atoll::shard_ref<demo::counter>> && sendable<atoll::sharded_ref<demo::counter>>);
+
+static_assert(!sendable<int*> && !sendable<int&> && !sendable<const char*> && !sendable<std::string_view>);
+static_assert(!sendable<std::span<int>> && !sendable<std::shared_ptr<int>> && !sendable<std::weak_ptr<int>>);
+static_assert(!sendable<std::reference_wrapper<int>> && !sendable<std::function<void()>>);
+static_assert(!sendable<atoll::future<int>> && !sendable<demo::counter> && !sendable<opaque>);
+static_assert(!sendable<std::vector<int*>> && !sendable<std::optional<std::string_view>> && !sendable<holds_a_view>);
+static_assert(!sendable<std::unique_ptr<int*>> && !sendable<std::vector<int>::iterator>);
+
+TEST(sendable, is_decided_when_it_compiles) { SUCCEED(); }
+
+}  // namespace
