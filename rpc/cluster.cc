@@ -88,22 +88,22 @@ result<std::pair<node_id, shard_id>> cluster_ref::owner_of(std::uint64_t key_has
 future<> cluster_ref::all_up() const { return local().all_up(); }
 
 service_core& cluster::core_or_new() {
-  if (core_ == nullptr) {
-    auto& kept = local_sharding().cores;
-    kept.push_back(std::make_unique<service_core>("cluster", shard_count()));
-    core_ = kept.back().get();
+  if (owned_ == nullptr || owned_.use_count() == 1) {
+    owned_ = std::make_shared<service_core>("cluster", shard_count());
+    local_sharding().cores.push_back(owned_);
+    core_ = owned_.get();
   }
   return *core_;
 }
 
 cluster::~cluster() {
-  if (core_ != nullptr && core_->stop_all) log_warning("cluster dropped without stop()");
+  if (on_shard() && runs()) log_warning("cluster dropped without stop()");
 }
 
 future<> cluster::start() {
   if (auto wrong = check(options_)) co_await fail(std::move(*wrong));
+  ATOLL_ASSERT(!runs(), "start() of a started cluster");
   service_core& core = core_or_new();
-  ATOLL_ASSERT(!core.stop_all, "start() of a started cluster");
   const auto self = std::find_if(options_.peers.begin(), options_.peers.end(),
                                  [this](const peer& p) { return p.id == options_.self; });
   auto listener = this_shard().io->listen(self->address, {});
@@ -113,7 +113,9 @@ future<> cluster::start() {
   const auto make = [&core, options = options_] {
     core.open(std::make_unique<rpc::node>(options, core).release());
   };
-  co_await on_all_shards(make);
+  co_await with_context({}, [&make] { return on_all_shards(make); });
+  const context_ptr none;
+  const detail::context_scope in_no_context(none.get());  // what start() spawns outlives the caller
   local().start(*std::move(listener));
   log_info("node {} of cluster '{}' listens on {}", options_.self, options_.name, address_.to_string());
 }
@@ -128,16 +130,21 @@ future<> cluster::serve(std::shared_ptr<const service_binding> service) {
 }
 
 future<> cluster::stop() {
-  if (core_ == nullptr || !core_->stop_all) return make_ready_future();
+  if (!runs()) return make_ready_future();
   core_->stop_all = nullptr;
   return stop_everywhere(*core_);
 }
 
 future<> cluster::stop_everywhere(service_core& core) {
-  // First every shard stops serving and calling, then the parts go: a shard may still hand a connection over.
-  co_await on_all_shards([&core] { return static_cast<rpc::node*>(core.instance())->stop(); });
-  co_await on_all_shards([&core]() -> future<> {
-    const std::unique_ptr<rpc::node> last(static_cast<rpc::node*>(co_await core.close()));
+  return with_context({}, [&core]() -> future<> {
+    // First every shard stops serving and calling, then the parts go: a shard may still hand a connection over.
+    co_await on_all_shards([&core] {
+      auto* here = static_cast<rpc::node*>(core.instance());
+      return here == nullptr ? make_ready_future() : here->stop();
+    });
+    co_await on_all_shards([&core]() -> future<> {
+      const std::unique_ptr<rpc::node> last(static_cast<rpc::node*>(co_await core.close()));
+    });
   });
 }
 

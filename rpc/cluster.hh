@@ -92,8 +92,10 @@ class cluster : public cluster_ref {
  private:
   service_core& core_or_new();
   future<> serve(std::shared_ptr<const service_binding> service);
+  [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->stop_all != nullptr; }
   static future<> stop_everywhere(service_core& core);
 
+  std::shared_ptr<service_core> owned_;
   cluster_options options_;
   socket_address address_;
 };

@@ -34,9 +34,9 @@ void call_base::start() noexcept {
 
 void call_base::send() noexcept { local_sharding().mail.room().send(*this, to_); }
 
-bool call_base::give_up_if_expired() noexcept {
-  if (!expired()) return false;
-  release();
+bool call_base::withdraw() noexcept {
+  if (!place_.linked()) return false;
+  place_.unlink();
   return true;
 }
 

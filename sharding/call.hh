@@ -17,6 +17,7 @@
 
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/reactor/timer_queue.hh>
+#include <atoll/sharding/outbox.hh>
 #include <atoll/sharding/service_core.hh>
 
 namespace atoll_root::atoll {
@@ -28,11 +29,12 @@ class call_base : public task, public timer_node {
  public:
   [[nodiscard]] const call_values& values() const noexcept { return values_; }
 
-  /// Hands the record to the target shard. Called by the outbox.
+  // For the outbox.
+  /// True for a call that must not wait behind others: see outbox.hh.
+  [[nodiscard]] bool passes_bounds() const noexcept { return core_ == nullptr || values_.depth > 1; }
+  outbox_hook& place() noexcept { return place_; }
+  /// Hands the record to the target shard.
   void send() noexcept;
-
-  /// Drops a call that expired before it was sent; true if it was one.
-  bool give_up_if_expired() noexcept;
 
  protected:
   call_base(service_core* core, shard_id to, duration timeout, task::run_function* execute,
@@ -48,8 +50,8 @@ class call_base : public task, public timer_node {
   /// Caller: the record is back.
   void take_back() noexcept;
 
-  virtual void release() noexcept = 0;  // the caller's side lets go of a record that was not sent
-  [[nodiscard]] virtual bool expired() const noexcept = 0;
+  /// Caller: takes a call that was not sent yet out of the outbox; false where it was.
+  bool withdraw() noexcept;
 
  private:
   service_core* core_;  // null: the call is to the shard itself
@@ -57,6 +59,7 @@ class call_base : public task, public timer_node {
   shard_id from_;
   shard_id to_;
   bool entered_ = false;  // the core counts this call
+  outbox_hook place_{*this};
 };
 
 template <class R, class F>
@@ -130,6 +133,7 @@ class call_record final : public call_base, public detail::state<R> {
     auto& self = static_cast<call_record&>(static_cast<call_base&>(*t));
     self.set_error(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
     self.wake();
+    if (self.withdraw()) self.producer_leaves();
   }
 
   static void destroy(detail::state_base* s) noexcept {
@@ -137,9 +141,6 @@ class call_record final : public call_base, public detail::state<R> {
     self->~call_record();
     pool_free(self, sizeof(call_record));
   }
-
-  void release() noexcept override { this->producer_leaves(); }
-  [[nodiscard]] bool expired() const noexcept override { return this->ready(); }
 
   F work_;
   std::optional<future<R>> running_;   // the callee's

@@ -7,9 +7,15 @@
 namespace atoll_root::atoll {
 
 bool lane::publish() noexcept {
+  if (unpublished_count_ == 0) return false;
+  ring* lines = ring_.load(std::memory_order_relaxed);
+  if (lines == nullptr) {
+    lines = new ring;
+    ring_.store(lines, std::memory_order_release);
+  }
   bool published = false;
   while (unpublished_count_ > 0) {
-    line& l = (*ring_)[tail_ % ring_lines];
+    line& l = (*lines)[tail_ % ring_lines];
     // Acquire: the receiver's reads of the old pointers come before our writes of new ones.
     if (l.count.load(std::memory_order_acquire) != 0) break;
     const std::size_t n = std::min(unpublished_count_, tasks_a_line);
@@ -23,10 +29,12 @@ bool lane::publish() noexcept {
 }
 
 std::size_t lane::receive() noexcept {
+  ring* ring_here = ring_.load(std::memory_order_acquire);
+  if (ring_here == nullptr) return 0;
   std::size_t received = 0;
   // One round of the ring at most, so that a fast sender can't hold this shard here.
   for (std::size_t lines = 0; lines < ring_lines; ++lines) {
-    line& l = (*ring_)[head_ % ring_lines];
+    line& l = (*ring_here)[head_ % ring_lines];
     const std::size_t n = l.count.load(std::memory_order_acquire);
     if (n == 0) break;
     for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(l.tasks[i], 1);

@@ -27,6 +27,11 @@ namespace atoll_root::atoll {
 
 class lane {
  public:
+  lane() noexcept = default;
+  lane(const lane&) = delete;
+  lane& operator=(const lane&) = delete;
+  ~lane() { delete ring_.load(std::memory_order_relaxed); }
+
   static constexpr std::size_t tasks_a_line = 7;
   static constexpr std::size_t ring_lines = 256;
 
@@ -52,8 +57,10 @@ class lane {
   };
   static_assert(sizeof(line) == 64);
 
-  std::unique_ptr<std::array<line, ring_lines>> ring_ =
-      std::make_unique<std::array<line, ring_lines>>();
+  using ring = std::array<line, ring_lines>;
+
+  // Made by the sender with the first task: most pairs of many shards never talk.
+  std::atomic<ring*> ring_{nullptr};
   // The sender's side.
   alignas(64) run_queue unpublished_;
   std::size_t unpublished_count_ = 0;

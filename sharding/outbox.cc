@@ -7,9 +7,8 @@
 namespace atoll_root::atoll {
 
 void outbox::submit(call_base& call) noexcept {
-  const bool nested = call.values().depth > 1;  // the callee's depth: its caller serves a call itself
-  if (!nested && (in_flight_ >= calls_in_flight_max || !waiting_.empty())) {
-    waiting_.push(call);
+  if (!call.passes_bounds() && (in_flight_ >= calls_in_flight_max || !waiting_.empty())) {
+    waiting_.push_back(call.place());
     return;
   }
   ++in_flight_;
@@ -19,8 +18,7 @@ void outbox::submit(call_base& call) noexcept {
 void outbox::returned() noexcept {
   --in_flight_;
   while (in_flight_ < calls_in_flight_max && !waiting_.empty()) {
-    auto& call = static_cast<call_base&>(waiting_.pop());
-    if (call.give_up_if_expired()) continue;
+    call_base& call = waiting_.pop_front()->call;
     ++in_flight_;
     call.send();
   }

@@ -6,16 +6,23 @@
 // Invariants: calls go out in the order submitted. At most `calls_in_flight_max` calls of depth 0 are under
 // way; more wait here, each until its turn or its deadline. A call made while serving a call (depth above 0)
 // never waits here: the one above it holds a place already, and to wait behind new work is how a cycle of
-// calls deadlocks. Waiting allocates nothing; the calls are linked through their tasks.
+// calls deadlocks. Nor do the framework's own (submit_to): a service has to be stoppable while its lanes are full.
+// Waiting allocates nothing; a call that expires leaves at once.
 #pragma once
 
 #include <cstdint>
 
-#include <atoll/actors/reactor/task.hh>
+#include <atoll/actors/base/intrusive_list.hh>
 
 namespace atoll_root::atoll {
 
 class call_base;
+
+/// The place of a call in an outbox.
+struct outbox_hook : list_hook {
+  explicit outbox_hook(call_base& c) noexcept : call(c) {}
+  call_base& call;
+};
 
 class outbox {
  public:
@@ -31,7 +38,7 @@ class outbox {
 
  private:
   std::uint32_t in_flight_ = 0;
-  run_queue waiting_;
+  intrusive_list<outbox_hook> waiting_;
 };
 
 }  // namespace atoll_root::atoll

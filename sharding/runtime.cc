@@ -43,13 +43,17 @@ std::uint64_t system_seed() noexcept {
 /// Stops the containers of this shard that nobody stopped, newest first.
 future<> stop_leftovers() {
   auto& cores = local_sharding().cores;
-  for (auto core = cores.rbegin(); core != cores.rend(); ++core) {
-    if (!(*core)->stop_all) continue;
-    auto stop = std::exchange((*core)->stop_all, nullptr);
+  for (std::size_t i = cores.size(); i-- > 0;) {
+    const auto core = cores[i];
+    if (!core->stop_all) continue;
+    auto stop = std::exchange(core->stop_all, nullptr);
     const auto stopped = co_await as_result(stop());
-    if (!stopped) log_error("stopping {}: {}", (*core)->name(), stopped.error().to_string());
+    if (!stopped) log_error("stopping {}: {}", core->name(), stopped.error().to_string());
   }
 }
+
+/// A main that throws before it gives a future has failed like any other.
+future<int> call_main(const runtime::main_function& main) { co_return co_await main(); }
 
 }  // namespace
 
@@ -81,8 +85,9 @@ void runtime::run_shard(shard_id id, shared& state) {
   future<> work = make_ready_future();
   if (id == 0) {
     work = [](shared& s) -> future<> {
-      s.outcome = co_await as_result(s.main());
-      co_await on_all_shards(&stop_leftovers);
+      s.outcome = co_await as_result(call_main(s.main));
+      const auto stopped = co_await as_result(on_all_shards(&stop_leftovers));
+      if (!stopped) log_error("stopping the services: {}", stopped.error().to_string());
       // This shard last: its loop has to last until the others have answered.
       for (shard_id other = shard_count(); other-- > 0;) {
         co_await submit_to(other, [] { local_sharding().loop.stop(); });

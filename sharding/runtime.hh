@@ -17,7 +17,7 @@
 namespace atoll_root::atoll {
 
 struct runtime_options {
-  static constexpr shard_id shards_max = 1024;
+  static constexpr shard_id shards_max = 256;
 
   shard_id shards = 0;  // 1 to shards_max; 0: default_shards()
   bool pin = true;      // threads to processors

@@ -23,7 +23,7 @@ struct sharding_local {
   reactor& loop;
   mail_poller mail;
   std::vector<outbox> outboxes;                      // by target shard
-  std::vector<std::unique_ptr<service_core>> cores;  // of the containers made on this shard, to the end
+  std::vector<std::shared_ptr<service_core>> cores;  // of the containers made on this shard, to the end
 };
 
 /// REQUIRES: a shard of a runtime runs this code.

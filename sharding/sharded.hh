@@ -12,7 +12,8 @@
 //
 // sharded_ref<S> is the part of it that can be copied and sent: everything but start, stop and local.
 // Shard rules: start and stop on the shard that made it, once each and in turn; calls on any.
-// Errors: calls before start, while and after stop fail with `unavailable`, naming the service.
+// start() and stop() run to their end: the deadline of the caller's context does not cut them short.
+// Errors: calls before start and after stop fail with `unavailable`, naming the service.
 // A container that is dropped while started is stopped by the runtime at its end, with a log line.
 #pragma once
 
@@ -123,7 +124,7 @@ class sharded : public sharded_ref<S> {
   sharded(const sharded&) = delete;
   sharded& operator=(const sharded&) = delete;
   ~sharded() {
-    if (this->core_ != nullptr && this->core_->stop_all) {
+    if (on_shard() && runs()) {
       log_warning("sharded {} dropped without stop(): it runs until the end of the process",
                   this->core_->name());
     }
@@ -137,8 +138,8 @@ class sharded : public sharded_ref<S> {
   template <class... A>
   future<> start(A... arguments) {
     static_assert((sendable<A> && ...), "the arguments of start() travel to every shard");
+    ATOLL_ASSERT(!runs(), "start() of a started service");
     service_core& core = core_or_new();
-    ATOLL_ASSERT(!core.stop_all, "start() of a started service");
     core.stop_all = [&core] { return stop_everywhere(core); };
     // Named before the co_await, as docs/compilers.md says.
     const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
@@ -146,7 +147,8 @@ class sharded : public sharded_ref<S> {
       if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
       core.open(instance.release());
     };
-    auto made = co_await as_result(on_all_shards(make));
+    // In no caller's context: a deadline that passes half-way would leave half a service.
+    auto made = co_await as_result(with_context({}, [&make] { return on_all_shards(make); }));
     if (made) co_return;
     static_cast<void>(co_await as_result(stop()));
     co_await fail(std::move(made).error());
@@ -155,7 +157,7 @@ class sharded : public sharded_ref<S> {
   /// Two phases: S::stop() on every shard, while calls are still served; then no new calls, those being
   /// served are waited for, and the instances are destroyed. The first failure of an S::stop() is the result.
   future<> stop() {
-    if (this->core_ == nullptr || !this->core_->stop_all) return make_ready_future();
+    if (!runs()) return make_ready_future();
     this->core_->stop_all = nullptr;
     return stop_everywhere(*this->core_);
   }
@@ -168,11 +170,14 @@ class sharded : public sharded_ref<S> {
   }
 
  private:
+  [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->stop_all != nullptr; }
+
   service_core& core_or_new() {
-    if (this->core_ == nullptr) {
-      auto& kept = local_sharding().cores;
-      kept.push_back(std::make_unique<service_core>(service_description<S>::name, shard_count()));
-      this->core_ = kept.back().get();
+    // A core that only we hold is of a runtime that has ended.
+    if (owned_ == nullptr || owned_.use_count() == 1) {
+      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count());
+      local_sharding().cores.push_back(owned_);
+      this->core_ = owned_.get();
     }
     return *this->core_;
   }
@@ -183,6 +188,10 @@ class sharded : public sharded_ref<S> {
   }
 
   static future<> stop_everywhere(service_core& core) {
+    return with_context({}, [&core] { return stop_in_phases(core); });
+  }
+
+  static future<> stop_in_phases(service_core& core) {
     result<void> stopped;
     if constexpr (stoppable<S>) {
       stopped = co_await as_result(on_all_shards([&core] {
@@ -195,6 +204,8 @@ class sharded : public sharded_ref<S> {
     });
     if (!stopped) co_await fail(std::move(stopped).error());
   }
+
+  std::shared_ptr<service_core> owned_;
 };
 
 }  // namespace atoll_root::atoll

@@ -22,8 +22,14 @@ struct final_awaiter {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
     auto& self = handle.promise();
     task* waiter = self.take_waiter();
-    self.producer_leaves();  // the frame may be gone from here on
-    if (waiter == nullptr) return std::noop_coroutine();
+    if (waiter == nullptr) {
+      // A frame that goes here may hold the last reference to the context that is in force.
+      const context_ptr in_force(this_shard().context);
+      self.producer_leaves();
+      if (in_force.is_last()) this_shard().context = nullptr;
+      return std::noop_coroutine();
+    }
+    self.producer_leaves();  // somebody waits, so the frame stays
     if (waiter->frame == nullptr) {
       schedule(*waiter);
       return std::noop_coroutine();

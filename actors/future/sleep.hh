@@ -58,8 +58,8 @@ auto with_context(call_values values, F f) -> decltype(detail::invoke_and_await(
   co_return co_await std::move(started);
 }
 
-/// Runs f with this deadline, or with the one in force where that is earlier: every wait of this library
-/// that f makes ends by then with `deadline_exceeded`.
+/// Runs f with this deadline, or with the one in force where that is earlier: the sleeps, calls, connects and wait_list
+/// waits that f makes end by then with `deadline_exceeded`. Reads and writes of a stream, and bare promises, don't.
 template <class F>
 auto with_deadline(time_point deadline, F f) {
   call_values values = current_call();

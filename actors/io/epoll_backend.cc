@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include <atoll/actors/base/log.hh>
@@ -48,12 +49,16 @@ class descriptor {
   }
   descriptor(const descriptor&) = delete;
   descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    fail_waiters(error(status_code::unavailable, "socket closed"));
+  ~descriptor() { close(error(status_code::unavailable, "socket closed")); }
+
+  /// Closes it; whoever waits for it fails with `why`. Idempotent.
+  void close(const error& why) noexcept {
     const int fd = release();
     if (fd >= 0) ::close(fd);
+    fail_waiters(why);
   }
 
+  /// Negative once it is closed or released.
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
   int release() noexcept {
@@ -172,27 +177,38 @@ void set_stream_options(int fd) noexcept {
   set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 15'000);
 }
 
+error closed_here() { return {status_code::unavailable, "socket closed"}; }
+
+// A coroutine that waits for a descriptor shares it: whoever destroys the stream meanwhile closes the descriptor, and the
+// coroutine finds it closed when it runs again.
 class epoll_stream final : public tcp_stream {
  public:
-  epoll_stream(int epoll, int fd) : descriptor_(epoll, fd) {}
+  epoll_stream(int epoll, int fd) : descriptor_(std::make_shared<descriptor>(epoll, fd)) {}
+  epoll_stream(const epoll_stream&) = delete;
+  epoll_stream& operator=(const epoll_stream&) = delete;
+  ~epoll_stream() override { descriptor_->close(closed_here()); }
 
   future<std::size_t> read_some(std::span<char> buffer) override {
-    while (true) {
-      const auto n = ::recv(descriptor_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const auto d = descriptor_;
+    while (d->fd() >= 0) {
+      const auto n = ::recv(d->fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (n >= 0) co_return static_cast<std::size_t>(n);
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return error::from_errno(errno, "read");
-      co_await descriptor_.readable();
+      co_await d->readable();
     }
+    co_return closed_here();
   }
 
   future<> write_all(std::string_view bytes) override {
+    const auto d = descriptor_;
     while (!bytes.empty()) {
-      const auto n = ::send(descriptor_.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (d->fd() < 0) co_await fail(closed_here());
+      const auto n = ::send(d->fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       if (n >= 0) {
         bytes.remove_prefix(static_cast<std::size_t>(n));
       } else if (errno == EAGAIN) {
-        co_await descriptor_.writable();
+        co_await d->writable();
       } else if (errno != EINTR) {
         co_await fail(error::from_errno(errno, "write"));
       }
@@ -200,69 +216,83 @@ class epoll_stream final : public tcp_stream {
   }
 
   void shutdown() noexcept override {
-    if (descriptor_.fd() >= 0) ::shutdown(descriptor_.fd(), SHUT_RDWR);
+    if (descriptor_->fd() >= 0) ::shutdown(descriptor_->fd(), SHUT_RDWR);
   }
 
-  native_socket detach() override { return native_socket(descriptor_.release()); }
+  native_socket detach() override { return native_socket(descriptor_->release()); }
 
   [[nodiscard]] std::string peer() const override {
     kernel_address k;
     k.length = sizeof k.storage;
-    if (::getpeername(descriptor_.fd(), k.get(), &k.length) != 0) return "(disconnected)";
+    if (::getpeername(descriptor_->fd(), k.get(), &k.length) != 0) return "(disconnected)";
     return k.to_address().to_string();
   }
 
  private:
-  descriptor descriptor_;
+  std::shared_ptr<descriptor> descriptor_;
 };
+
+/// Errors of accept() that concern the connection that came, not the listener: the next may be good.
+bool concerns_one_connection(int number) noexcept {
+  switch (number) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+      return true;
+    default:
+      return false;
+  }
+}
 
 class epoll_listener final : public tcp_listener {
  public:
   epoll_listener(int epoll, int fd, socket_address address)
-      : epoll_(epoll), descriptor_(epoll, fd), address_(std::move(address)) {}
+      : epoll_(epoll), descriptor_(std::make_shared<descriptor>(epoll, fd)), address_(std::move(address)) {}
+  epoll_listener(const epoll_listener&) = delete;
+  epoll_listener& operator=(const epoll_listener&) = delete;
+  ~epoll_listener() override { close(); }
 
   future<std::unique_ptr<tcp_stream>> accept() override {
-    while (!closed_) {
-      const int fd = ::accept4(descriptor_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const auto d = descriptor_;
+    const auto name = address_.to_string();
+    const int epoll = epoll_;
+    while (d->fd() >= 0) {
+      const int fd = ::accept4(d->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
         set_stream_options(fd);
-        co_return std::make_unique<epoll_stream>(epoll_, fd);
+        co_return std::make_unique<epoll_stream>(epoll, fd);
       }
       if (errno == EAGAIN) {
-        co_await descriptor_.readable();
-      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log_warning("accept on {}: {}; trying again in {} ms", address_.to_string(),
-                    std::strerror(errno), accept_retry_after.count());
+        co_await d->readable();
+      } else if (!concerns_one_connection(errno)) {
+        // No descriptors, no memory, or something that a pause may mend; never a loop without one.
+        log_warning("accept on {}: {}; trying again in {} ms", name, std::strerror(errno), accept_retry_after.count());
         co_await sleep(accept_retry_after);
       }
-      // Anything else broke one connection before it was ours: take the next.
     }
     co_return error(status_code::cancelled, "listener closed");
   }
 
-  void close() noexcept override {
-    closed_ = true;
-    const int fd = descriptor_.release();
-    if (fd >= 0) ::close(fd);
-    descriptor_.fail_waiters(error(status_code::cancelled, "listener closed"));
-  }
+  void close() noexcept override { descriptor_->close(error(status_code::cancelled, "listener closed")); }
 
   [[nodiscard]] socket_address address() const override { return address_; }
 
  private:
   int epoll_;
-  descriptor descriptor_;
+  std::shared_ptr<descriptor> descriptor_;
   socket_address address_;
-  bool closed_ = false;
 };
 
 class epoll_backend final : public io_backend {
  public:
-  epoll_backend(int epoll, int wake) : epoll_(epoll), wake_(wake) {
-    epoll_event event{};
-    event.events = EPOLLIN;  // level-triggered, and recognised by its null pointer
-    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
-  }
+  epoll_backend(int epoll, int wake) noexcept : epoll_(epoll), wake_(wake) {}
   epoll_backend(const epoll_backend&) = delete;
   epoll_backend& operator=(const epoll_backend&) = delete;
   ~epoll_backend() override {
@@ -383,7 +413,11 @@ result<std::unique_ptr<io_backend>> make_epoll_backend() {
     ::close(epoll);
     return e;
   }
-  return std::unique_ptr<io_backend>(std::make_unique<epoll_backend>(epoll, wake));
+  auto backend = std::make_unique<epoll_backend>(epoll, wake);
+  epoll_event event{};
+  event.events = EPOLLIN;  // level-triggered, and recognised by its null pointer
+  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event) != 0) return error::from_errno(errno, "epoll_ctl");
+  return std::unique_ptr<io_backend>(std::move(backend));
 }
 
 }  // namespace atoll_root::atoll

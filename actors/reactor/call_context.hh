@@ -57,6 +57,8 @@ class context_ptr {
     return values.is_default() ? context_ptr() : context_ptr(new call_context{values, 0});
   }
 
+  /// True if no other reference is left.
+  [[nodiscard]] bool is_last() const noexcept { return context_ != nullptr && context_->references == 1; }
   [[nodiscard]] call_context* get() const noexcept { return context_; }
 
  private:

@@ -59,12 +59,19 @@ void reactor::run() {
     since_full_pass_ = 0;
     if (poll_kernel(busy) || busy || !shard_.tasks.empty()) {
       busy = false;
-    } else if (stopping_) {
+    } else if (stopping_ && nothing_left()) {
       return;
     } else if (shard_.time->now() - idle_since_ >= spin_for_) {
       sleep();
     }
   }
+}
+
+bool reactor::nothing_left() noexcept {
+  bool quiet = true;
+  for (poller* p : pollers_) quiet = p->try_sleep() && quiet;
+  for (poller* p : pollers_) p->woken();
+  return quiet;
 }
 
 void reactor::sleep() noexcept {

@@ -54,6 +54,8 @@ class reactor {
   std::uint32_t run_tasks() noexcept;
   bool poll_kernel(bool busy) noexcept;
   void sleep() noexcept;
+  /// True if no poller has anything to do, to send or to take.
+  bool nothing_left() noexcept;
 
   shard shard_;
   std::unique_ptr<io_backend> io_;

@@ -6,21 +6,28 @@
 
 namespace atoll_root::atoll {
 
-void scope::spawn(future<> work) {
-  ++running_;
-  static_cast<void>(run(std::move(work)));  // run() never fails; close() waits for it
+scope::scope(std::string name) : state_(std::make_shared<state>()) { state_->name = std::move(name); }
+
+scope::~scope() {
+  if (running() > 0) log_warning("{}: destroyed while {} of its tasks run", state_->name, running());
 }
 
-future<> scope::run(future<> work) {
+void scope::spawn(future<> work) {
+  ++state_->running;
+  static_cast<void>(run(state_, std::move(work)));  // never fails; close() waits for it
+}
+
+future<> scope::run(std::shared_ptr<state> s, future<> work) {
   const auto outcome = co_await as_result(std::move(work));
   if (!outcome && outcome.error().code() != status_code::cancelled) {
-    log_warning("{}: {}", name_, outcome.error().to_string());
+    log_warning("{}: {}", s->name, outcome.error().to_string());
   }
-  if (--running_ == 0) ended_.wake_all();
+  if (--s->running == 0) s->ended.wake_all();
 }
 
 future<> scope::close() {
-  while (running_ > 0) co_await ended_.wait();
+  const auto s = state_;
+  while (s->running > 0) co_await with_context({}, [&s] { return s->ended.wait(); });
 }
 
 }  // namespace atoll_root::atoll

@@ -3,7 +3,7 @@
 #include <atoll/sharding/outbox.hh>
 
 #include <atoll/actors/sync/wait_list.hh>
-#include <atoll/sharding/submit.hh>
+#include <atoll/sharding/sharded.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {
@@ -13,53 +13,95 @@ using atoll::as_result;
 using atoll::future;
 using atoll::outbox;
 
-/// Keeps calls to shard 1 unanswered until it is told to let them go.
-struct valve {
-  atoll::wait_list opened;
-  bool open = false;
-};
+/// Keeps its calls unanswered until it is opened.
+class valve {
+ public:
+  future<> pass() {
+    ++waiting_;
+    while (!open_) co_await opened_.wait();
+    ++passed_;
+  }
+  future<> open() {
+    open_ = true;
+    opened_.wake_all();
+    return atoll::make_ready_future();
+  }
+  int passed() const { return passed_; }
+  int waiting() const { return waiting_; }
 
-atoll::future<> wait_at(valve& v) {
-  while (!v.open) co_await v.opened.wait();
+ private:
+  bool open_ = false;
+  int waiting_ = 0;
+  int passed_ = 0;
+  atoll::wait_list opened_;
+};
+ATOLL_SERVICE(valve, "test.Valve", ATOLL_METHOD(pass), ATOLL_METHOD(open));
+
+/// As from within a call that is being served.
+template <class F>
+auto nested(F f) {
+  return atoll::with_context({.depth = 1}, std::move(f));
 }
 
 ATOLL_TEST(outbox, lets_as_many_calls_out_as_its_bound_and_the_rest_in_their_turn) {
-  valve v;  // shard 1's, but for its memory
+  constexpr int count = static_cast<int>(outbox::calls_in_flight_max) + 10;
+  atoll::sharded<valve> valves;
+  co_await valves.start();
   std::vector<future<>> calls;
-  for (std::uint32_t i = 0; i < outbox::calls_in_flight_max + 10; ++i) {
-    calls.push_back(atoll::submit_to(1, [&v] { return wait_at(v); }));
-  }
+  for (int i = 0; i < count; ++i) calls.push_back(valves.at(1).pass());
   EXPECT_EQ(atoll::local_sharding().outboxes[1].in_flight(), outbox::calls_in_flight_max);
+  const auto waiting = [&valves] { return valves.map_reduce(&valve::waiting, std::plus<>{}, 0); };
+  while (co_await nested(waiting) < static_cast<int>(outbox::calls_in_flight_max)) co_await atoll::yield();
+  EXPECT_EQ(co_await nested(waiting), static_cast<int>(outbox::calls_in_flight_max)) << "more went out than the bound";
   // A call made while serving a call passes: its caller holds a place already.
-  const auto nested = [] { return atoll::submit_to(1, [] { return 5; }); };
-  EXPECT_EQ(co_await atoll::with_context({.depth = 1}, nested), 5);
-  const auto open = [&v] {
-    v.open = true;
-    v.opened.wake_all();
-  };
-  co_await atoll::with_context({.depth = 1}, [&open] { return atoll::submit_to(1, open); });
+  co_await nested([&valves] { return valves.at(1).open(); });
   for (auto& c : calls) co_await std::move(c);
+  EXPECT_EQ(co_await valves.map_reduce(&valve::passed, std::plus<>{}, 0), count);
   EXPECT_EQ(atoll::local_sharding().outboxes[1].in_flight(), 0U);
+  co_await valves.stop();
 }
 
-ATOLL_TEST(outbox, a_call_that_waits_in_it_fails_at_its_deadline) {
-  valve v;
+ATOLL_TEST(outbox, a_call_that_waits_in_it_fails_at_its_deadline_and_is_never_made) {
+  atoll::sharded<valve> valves;
+  co_await valves.start();
   std::vector<future<>> calls;
-  for (std::uint32_t i = 0; i < outbox::calls_in_flight_max; ++i) {
-    calls.push_back(atoll::submit_to(1, [&v] { return wait_at(v); }));
-  }
-  bool ran = false;
-  const auto late = [&ran] { return atoll::submit_to(1, [&ran] { ran = true; }); };
-  const auto r = co_await as_result(atoll::with_deadline(atoll::mono_now() + 5ms, late));
+  for (std::uint32_t i = 0; i < outbox::calls_in_flight_max; ++i) calls.push_back(valves.at(1).pass());
+  const auto r = co_await as_result(valves.at(1).within(5ms).pass());
   ATOLL_REQUIRE(!r);
   EXPECT_EQ(r.error().code(), atoll::status_code::deadline_exceeded);
-  const auto open = [&v] {
-    v.open = true;
-    v.opened.wake_all();
-  };
-  co_await atoll::with_context({.depth = 1}, [&open] { return atoll::submit_to(1, open); });
+  co_await nested([&valves] { return valves.at(1).open(); });
   for (auto& c : calls) co_await std::move(c);
-  EXPECT_FALSE(ran) << "a call that had failed was sent all the same";
+  EXPECT_EQ(co_await valves.map_reduce(&valve::passed, std::plus<>{}, 0), static_cast<int>(outbox::calls_in_flight_max));
+  co_await valves.stop();
+}
+
+/// Ends its calls only when it is stopped.
+class long_poll {
+ public:
+  future<> wait() {
+    while (!stopping_) co_await changed_.wait();
+  }
+  future<> stop() {
+    stopping_ = true;
+    changed_.wake_all();
+    return atoll::make_ready_future();
+  }
+
+ private:
+  bool stopping_ = false;
+  atoll::wait_list changed_;
+};
+ATOLL_SERVICE(long_poll, "test.LongPoll", ATOLL_METHOD(wait));
+
+ATOLL_TEST(outbox, a_service_can_be_stopped_behind_a_full_one) {
+  atoll::sharded<long_poll> polls;
+  co_await polls.start();
+  std::vector<future<>> calls;
+  for (std::uint32_t i = 0; i < outbox::calls_in_flight_max + 10; ++i) calls.push_back(polls.at(1).wait());
+  co_await polls.stop();
+  int served = 0;
+  for (auto& c : calls) served += co_await as_result(std::move(c)) ? 1 : 0;
+  EXPECT_GE(served, static_cast<int>(outbox::calls_in_flight_max));
 }
 
 }  // namespace
