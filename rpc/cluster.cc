@@ -11,6 +11,8 @@
 namespace atoll_root::atoll {
 namespace {
 
+error not_running() { return {status_code::unavailable, "the cluster is not started, or stopped"}; }
+
 std::optional<error> check(const cluster_options& options) {
   const auto refuse = [](std::string why) { return error(status_code::invalid_argument, "cluster: " + why); };
   std::vector<node_id> ids;
@@ -31,9 +33,7 @@ namespace detail {
 result<remote_route> find_route(service_core& cluster, const remote_target& target, std::string_view service,
                                 duration timeout) {
   auto* here = static_cast<rpc::node*>(cluster.instance());
-  if (here == nullptr) {
-    return error(status_code::unavailable, "the cluster is not started on this shard, or stopped");
-  }
+  if (here == nullptr) return not_running();
   const member* m = target.keyed ? &here->owner_of(target.hash) : here->find(target.node);
   if (m == nullptr) {
     return error(status_code::not_found, "the cluster has no node " + std::to_string(target.node));
@@ -69,23 +69,29 @@ result<remote_route> find_route(service_core& cluster, const remote_target& targ
 
 }  // namespace detail
 
-rpc::node& cluster_ref::local() const noexcept {
-  auto* here = core_ == nullptr ? nullptr : static_cast<rpc::node*>(core_->instance());
-  ATOLL_ASSERT(here != nullptr, "a cluster is used before start() or after stop()");
-  return *here;
+rpc::node* cluster_ref::local() const noexcept {
+  return core_ == nullptr ? nullptr : static_cast<rpc::node*>(core_->instance());
 }
 
-std::vector<member> cluster_ref::members() const { return local().members(); }
+std::vector<member> cluster_ref::members() const {
+  const auto* here = local();
+  return here == nullptr ? std::vector<member>() : here->members();
+}
 
 result<std::pair<node_id, shard_id>> cluster_ref::owner_of(std::uint64_t key_hash) const {
-  const member& m = local().owner_of(key_hash);
+  const auto* here = local();
+  if (here == nullptr) return not_running();
+  const member& m = here->owner_of(key_hash);
   if (m.shards == 0) {
     return error(status_code::unavailable, "node " + std::to_string(m.id) + " has not been reached yet");
   }
   return std::pair(m.id, shard_of_hash(key_hash, m.shards));
 }
 
-future<> cluster_ref::all_up() const { return local().all_up(); }
+future<> cluster_ref::all_up() const {
+  auto* here = local();
+  return here == nullptr ? make_failed_future(not_running()) : here->all_up();
+}
 
 service_core& cluster::core_or_new() {
   if (owned_ == nullptr || owned_.use_count() == 1) {
@@ -116,11 +122,12 @@ future<> cluster::start() {
   co_await with_context({}, [&make] { return on_all_shards(make); });
   const context_ptr none;
   const detail::context_scope in_no_context(none.get());  // what start() spawns outlives the caller
-  local().start(*std::move(listener));
+  local()->start(*std::move(listener));
   log_info("node {} of cluster '{}' listens on {}", options_.self, options_.name, address_.to_string());
 }
 
 future<> cluster::serve(std::shared_ptr<const service_binding> service) {
+  if (local() == nullptr) return make_failed_future(not_running());
   return on_all_shards([&core = *core_, service]() -> future<> {
     auto& here = *static_cast<rpc::node*>(core.instance());
     auto added = here.server().add(service);

@@ -45,7 +45,7 @@ class cluster_ref {
     return remote_ref<S>(*core_, remote_target::of_key(key_hash(key)));
   }
 
-  /// What this node knows of the members now, by id, this node included.
+  /// What this node knows of the members now, by id, this node included; empty while the cluster is not started.
   [[nodiscard]] std::vector<member> members() const;
 
   /// Where a key lives: (node, shard). `unavailable` while that node has never been reached.
@@ -55,7 +55,8 @@ class cluster_ref {
   [[nodiscard]] future<> all_up() const;
 
  protected:
-  [[nodiscard]] rpc::node& local() const noexcept;
+  /// This shard's part; null while the cluster is not started.
+  [[nodiscard]] rpc::node* local() const noexcept;
 
   service_core* core_ = nullptr;
 };

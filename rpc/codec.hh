@@ -10,7 +10,8 @@
 // (int32), float, double, std::string (`string`, must be UTF-8), bytes, std::vector (repeated, packed where
 // protobuf packs), std::optional (`optional`), std::map and std::unordered_map with integer, bool or string
 // keys, and described structs. Fields have the numbers of their order in ATOLL_MESSAGE or ATOLL_METHOD.
-// As proto3 has it: default values are not sent, unknown fields are skipped, the last value of a field wins.
+// As proto3 has it: default values are not sent, unknown fields (and known numbers with another wire type) are skipped,
+// the last value of a field wins.
 // Errors: `invalid_argument` naming the field. Nesting deeper than `nesting_max` is refused.
 #pragma once
 
@@ -59,8 +60,13 @@ template <class T>
 struct scalar;
 
 template <class T>
+using enum_number = typename std::conditional_t<std::is_enum_v<T>, std::underlying_type<T>, std::type_identity<T>>::type;
+
+template <class T>
   requires std::is_integral_v<T> || std::is_enum_v<T>
 struct scalar<T> {
+  static_assert(!std::is_enum_v<T> || sizeof(T) < 4 || (sizeof(T) == 4 && std::is_signed_v<enum_number<T>>),
+                "an enum on the wire is an int32: its underlying type has to fit");
   static constexpr bool is_signed = std::is_enum_v<T> || std::is_signed_v<T>;
   static constexpr wire::field_kind kind = std::is_same_v<T, bool> ? field_kind::boolean
                                      : std::is_enum_v<T>     ? field_kind::int32
@@ -212,7 +218,8 @@ struct field {
     return scalar<T>::put(out, value);
   }
   static bool get(reader& in, T& value, unsigned depth) {
-    if (in.type() != scalar<T>::type) return in.fail();
+    // As protobuf's parsers do: a known number with another type is an unknown field.
+    if (in.type() != scalar<T>::type) return in.skip();
     return scalar<T>::get(in, value, depth);
   }
 };
@@ -228,8 +235,9 @@ struct field<std::optional<T>> {
     return scalar<T>::put(out, *value);
   }
   static bool get(reader& in, std::optional<T>& value, unsigned depth) {
+    if (in.type() != scalar<T>::type) return in.skip();
     if (!value) value.emplace();
-    return field<T>::get(in, *value, depth);
+    return scalar<T>::get(in, *value, depth);
   }
 };
 
@@ -276,8 +284,9 @@ struct field<std::vector<T>> {
       }
       return true;
     }
+    if (in.type() != scalar<T>::type) return in.skip();
     T value{};
-    if (!field<T>::get(in, value, depth)) return false;
+    if (!scalar<T>::get(in, value, depth)) return false;
     values.push_back(std::move(value));
     return true;
   }
@@ -315,7 +324,8 @@ struct map_field {
   }
   static bool get(reader& in, Map& values, unsigned depth) {
     std::string_view content;
-    if (in.type() != wire_type::length || depth >= nesting_max) return in.fail();
+    if (in.type() != wire_type::length) return in.skip();
+    if (depth >= nesting_max) return in.fail();
     if (!in.bytes(content)) return false;
     key k{};
     mapped v{};

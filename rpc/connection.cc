@@ -19,6 +19,9 @@ void connection::stall_timer::fire(timer_node* t) noexcept {
 }
 
 void connection::flush_soon() {
+  if (unsent_bytes() > unsent_bytes_max) {
+    close(error(status_code::resource_exhausted, "the peer does not read what it is sent"));
+  }
   if (sender_runs_ || !stream_ || closed()) return;
   sender_runs_ = true;
   static_cast<void>(send_out());  // never fails; ends with the connection
@@ -29,11 +32,12 @@ future<> connection::send_out() {
   // Later in this pass of the loop others may put frames too: they go out in the same write.
   co_await yield();
   while (!out_.empty() && !closed()) {
-    sending_.clear();
     std::swap(sending_, out_);
     auto sent = co_await as_result(stream_->write_all(sending_));
+    sending_.clear();
     if (!sent) close(std::move(sent).error());
   }
+  if (closed()) out_.clear();
   sender_runs_ = false;
   for (auto& waiter : std::exchange(flush_waiters_, {})) waiter.set_value();
 }
@@ -106,6 +110,10 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
       co_await end_with(std::move(*failed));
       break;
     }
+    if (role_ == role::serves && unsent_bytes() > unsent_bytes_pause) {
+      co_await flushed();
+      continue;
+    }
     make_room();
     auto read = co_await as_result(
         stream_->read_some(std::span<char>(in_.data() + in_end_, in_.size() - in_end_)));
@@ -118,6 +126,7 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
     }
   }
   co_await flushed();
+  stream_.reset();  // others may hold this object a while
 }
 
 }  // namespace atoll_root::atoll::rpc

@@ -33,6 +33,8 @@ struct link::pending_call final : detail::state<std::string>, timer_node {
 
   link& owner;
   std::uint64_t id = 0;
+  std::uint32_t depth = 0;
+  std::uint64_t trace_id = 0;
 };
 
 link::link(link_options options) : options_(std::move(options)) {}
@@ -59,8 +61,8 @@ future<std::string> link::call(const remote_method& method, std::string request,
                   std::to_string(frame_bytes_max)));
   }
   const std::uint32_t depth = current_call().depth;
-  if (depth > 0 || (in_flight_ < calls_in_flight_max && place_free_.empty())) {
-    return send(method, request, deadline, depth);
+  if (depth > 0 || (in_flight_ < calls_in_flight_max && in_turn_.empty() && called_ == 0)) {
+    return send(method, std::move(request), deadline, depth);
   }
   return call_in_turn(method, std::move(request), deadline, depth);
 }
@@ -68,21 +70,34 @@ future<std::string> link::call(const remote_method& method, std::string request,
 future<std::string> link::call_in_turn(const remote_method& method, std::string request,
                                        time_point deadline, std::uint32_t depth) {
   const auto keep = shared_from_this();
-  while (in_flight_ >= calls_in_flight_max) {
-    co_await with_deadline(deadline, [this] { return place_free_.wait(); });
-  }
-  co_return co_await send(method, request, deadline, depth);
+  co_await with_deadline(deadline, [this] { return in_turn_.wait(); });
+  // The place was held for this call: nobody overtook it.
+  --called_;
+  --in_flight_;
+  auto sent = send(method, std::move(request), deadline, depth);
+  if (sent.available()) give_place();  // it failed at once and took no place
+  co_return co_await std::move(sent);
 }
 
-future<std::string> link::send(const remote_method& method, std::string_view request,
-                               time_point deadline, std::uint32_t depth) {
+void link::give_place() noexcept {
+  if (in_flight_ >= calls_in_flight_max || !in_turn_.wake_one()) return;
+  ++called_;
+  ++in_flight_;
+}
+
+future<std::string> link::send(const remote_method& method, std::string request, time_point deadline,
+                               std::uint32_t depth) {
   if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));
-  const duration left = deadline - mono_now();
-  if (left <= duration::zero()) {
+  if (deadline <= mono_now()) {
     return make_failed_future<std::string>(
         error(status_code::deadline_exceeded, "deadline exceeded before the call was sent"));
   }
   connect_if_idle();
+  if (connection_->unsent_bytes() > connection::unsent_bytes_max / 2) {
+    return make_failed_future<std::string>(
+        error(status_code::resource_exhausted,
+              "node " + std::to_string(options_.to_node) + " does not read fast enough"));
+  }
 
   auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this);
   future<std::string> reply(*pending);
@@ -93,10 +108,22 @@ future<std::string> link::send(const remote_method& method, std::string_view req
   const std::uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
   calls_[slot] = pending;
-  pending->id = (std::uint64_t{++generation_} << 32) | slot;
+  if (++generation_ == 0) ++generation_;  // call id 0 is the connection's own
+  pending->id = (std::uint64_t{generation_} << 32) | slot;
+  pending->depth = depth;
+  pending->trace_id = current_call().trace_id;
   ++in_flight_;
   this_shard().timers->arm(*pending, deadline);
+  if (state_ == state::up) {
+    put_call(method, request, *pending);
+  } else {
+    unsent_.push_back({pending->id, &method, std::move(request)});
+  }
+  return reply;
+}
 
+void link::put_call(const remote_method& method, std::string_view request, const pending_call& pending) {
+  const duration left = pending.at - mono_now();
   call_body body;
   const auto [known, first] =
       method_ids_.try_emplace(&method, static_cast<std::uint32_t>(method_ids_.size() + 1));
@@ -108,12 +135,11 @@ future<std::string> link::send(const remote_method& method, std::string_view req
   }
   body.timeout_us = static_cast<std::uint64_t>(
       std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::microseconds>(left).count()));
-  body.depth = depth;
-  body.trace_id = current_call().trace_id;
+  body.depth = pending.depth;
+  body.trace_id = pending.trace_id;
   body.request = request;
-  put_frame(connection_->out(), frame_kind::call, pending->id, body);
+  put_frame(connection_->out(), frame_kind::call, pending.id, body);
   connection_->flush_soon();
-  return reply;
 }
 
 void link::forget(pending_call& call) noexcept {
@@ -122,7 +148,7 @@ void link::forget(pending_call& call) noexcept {
   free_slots_.push_back(slot);
   call.cancel();
   --in_flight_;
-  if (!place_free_.empty()) place_free_.wake_all();
+  give_place();
 }
 
 void link::finish(std::uint64_t call_id, result<std::string> outcome) {
@@ -140,26 +166,42 @@ void link::connect_if_idle() {
   state_ = state::connecting;
   goaway_ = false;
   method_ids_.clear();
-  connection_ = std::make_shared<connection>(options_.frame_timeout);
+  unsent_.clear();
+  connection_ = std::make_shared<connection>(connection::role::calls, options_.frame_timeout);
   connection_->out().append(preface);
   put_frame(connection_->out(), frame_kind::hello, 0,
             hello_body{options_.cluster, options_.from_node, options_.to_node, options_.to_shard});
+  // The connection serves many calls: it lives in no caller's context.
+  const detail::context_scope in_no_context(nullptr);
   background_.spawn(run());
 }
+
+/// Ends a connection whose peer doesn't welcome us in time.
+class link::welcome_timer final : timer_node {
+ public:
+  welcome_timer(link& l, time_point until) : timer_node(&fire), link_(l) { this_shard().timers->arm(*this, until); }
+
+ private:
+  static void fire(timer_node* t) noexcept {
+    auto& l = static_cast<welcome_timer*>(t)->link_;
+    if (l.state_ == state::connecting) {
+      l.connection_->close(error(status_code::deadline_exceeded, "it took the connection but did not answer"));
+    }
+  }
+  link& link_;
+};
 
 future<> link::run() {
   const auto keep = shared_from_this();
   const auto current = connection_;
-  // The connection serves many calls: it lives in no caller's context.
-  auto opened = with_context({}, [this] {
-    return with_deadline(mono_now() + options_.connect_timeout,
-                         [this] { return this_shard().io->connect(options_.address); });
-  });
-  auto stream = co_await as_result(std::move(opened));
+  const time_point until = saturating_add(mono_now(), options_.connect_timeout);
+  auto stream =
+      co_await as_result(with_deadline(until, [this] { return this_shard().io->connect(options_.address); }));
   if (!stream) {
     connection_ended(stream.error());
     co_return;
   }
+  const welcome_timer limit(*this, until);
   co_await current->run(*std::move(stream), std::string(),
                         [this](const frame& f) { return on_frame(f); });
   connection_ended(current->reason());
@@ -171,8 +213,14 @@ std::optional<error> link::on_frame(const frame& f) {
       welcome_body welcome;
       if (auto bad = decode_message(f.body, welcome)) return bad;
       peer_shards_ = welcome.shards;
+      if (state_ != state::connecting) return std::nullopt;
       state_ = state::up;
       backoff_ = {};
+      for (const auto& u : std::exchange(unsent_, {})) {
+        const auto* pending = calls_[static_cast<std::uint32_t>(u.id)];
+        // Whose deadline came first was told so: the callee shall not do it all the same.
+        if (pending != nullptr && pending->id == u.id) put_call(*u.method, u.request, *pending);
+      }
       changed_.wake_all();
       return std::nullopt;
     }

@@ -4,7 +4,7 @@
 // link: one shard's connection to one shard of another node, for calling. Internal to atoll; users have remote_ref.
 //
 // It connects when it is first needed, and again when it was lost. Calls made while it connects are kept and go out
-// in order when it is up. After a failed attempt calls fail at once with `unavailable` until the back-off is over: it
+// in order when it is up, those that expired meanwhile excepted. After a failed attempt calls fail at once with `unavailable` until the back-off is over: it
 // doubles from `backoff_least` to `backoff_most`, each time between half and all of it (so that peers don't come in
 // step). When the connection breaks, its calls fail at once with `unavailable`; whether they were
 // carried out is then unknown.
@@ -30,7 +30,7 @@ struct link_options {
   std::uint32_t to_node = 0;
   shard_id to_shard = 0;
   socket_address address;
-  duration connect_timeout = std::chrono::seconds(3);
+  duration connect_timeout = std::chrono::seconds(3);  // to the peer's welcome
   duration frame_timeout = std::chrono::seconds(30);
   duration backoff_least = std::chrono::milliseconds(50);
   duration backoff_most = std::chrono::seconds(2);
@@ -69,11 +69,13 @@ class link : public std::enable_shared_from_this<link> {
  private:
   enum class state : std::uint8_t { idle, connecting, up, stopped };
   struct pending_call;
+  class welcome_timer;
 
   future<std::string> call_in_turn(const remote_method& method, std::string request, time_point deadline,
                                    std::uint32_t depth);
-  future<std::string> send(const remote_method& method, std::string_view request, time_point deadline,
-                           std::uint32_t depth);
+  void give_place() noexcept;
+  future<std::string> send(const remote_method& method, std::string request, time_point deadline, std::uint32_t depth);
+  void put_call(const remote_method& method, std::string_view request, const pending_call& pending);
   [[nodiscard]] std::optional<error> refusal() const;
   void connect_if_idle();
   future<> run();
@@ -88,11 +90,18 @@ class link : public std::enable_shared_from_this<link> {
   std::shared_ptr<connection> connection_;
   shard_id peer_shards_ = 0;
   std::unordered_map<const remote_method*, std::uint32_t> method_ids_;  // of this connection
+  struct unsent_call {
+    std::uint64_t id;
+    const remote_method* method;
+    std::string request;
+  };
+  std::vector<unsent_call> unsent_;       // made while connecting
   std::vector<pending_call*> calls_;      // by the low half of the call id
   std::vector<std::uint32_t> free_slots_;
   std::uint32_t generation_ = 0;  // the high half: a late reply finds no call
   std::uint32_t in_flight_ = 0;
-  wait_list place_free_;
+  wait_list in_turn_;         // calls that wait for a place
+  std::uint32_t called_ = 0;  // of those, the ones that were given a place and have not taken it yet
   wait_list changed_;
   error last_failure_{status_code::unavailable, "never connected"};
   duration backoff_{};

@@ -44,7 +44,7 @@ const rpc::remote_method& remote_method_of() {
     std::string name = camel_case(Tag::name);
     rpc::remote_method method;
     named() {
-      service_schema schema;
+      auto schema = empty_schema_of<service>();
       describe_method<Tag>(schema);
       method = {service_description<service>::name, name, fingerprint(schema, schema.methods.front())};
     }
@@ -61,7 +61,10 @@ future<typename method_traits<Tag>::result> call_remote(future<std::string> sent
     if (!reply) co_await fail(std::move(reply).error());
   } else {
     if (!reply) co_return std::move(reply).error();
-    co_return decode_reply<R>(*reply, Tag::name);
+    auto decoded = decode_reply<R>(*reply, Tag::name);
+    // Not the caller's argument, so not its error.
+    if (!decoded) co_return error(status_code::internal, "reply of " + std::string(decoded.error().message()));
+    co_return decoded;
   }
 }
 

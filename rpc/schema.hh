@@ -6,7 +6,7 @@
 //
 //   const atoll::service_schema s = atoll::schema_of<counter>();
 //
-// A method `add(key(name), by)` of demo.v1.Counter is rpc Add(AddRequest) returns (AddReply): the request has
+// A method `add(key(name), by)` of demo.v1.Counter is rpc Add(CounterAddRequest) returns (CounterAddReply): the request has
 // its parameters as fields 1, 2, ... in order; the reply is the described struct it returns, or a message
 // with the one field `value`, or an empty one for future<>.
 #pragma once
@@ -127,13 +127,14 @@ template <class Tag>
 void describe_method(service_schema& service) {
   using traits = method_traits<Tag>;
   const std::string name = camel_case(Tag::name);
-  message_schema request{name + "Request", {}};
+  const std::string base = service.name + name;  // unique in the package
+  message_schema request{base + "Request", {}};
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (describe_field<std::tuple_element_t<I, typename traits::arguments>>(
          service, request, traits::parameters.names[I]),
      ...);
   }(std::make_index_sequence<traits::arity>());
-  std::string reply = name + "Reply";
+  std::string reply = base + "Reply";
   if constexpr (described_message<typename traits::result>) {
     reply = camel_case(message_name<typename traits::result>());
     describe_message<typename traits::result>(service);
@@ -150,13 +151,20 @@ void describe_method(service_schema& service) {
 
 }  // namespace detail
 
+/// The schema of a service before its methods.
 template <described_service S>
-service_schema schema_of() {
+service_schema empty_schema_of() {
   constexpr std::string_view full = service_description<S>::name;
   const auto dot = full.rfind('.');
   service_schema service;
   service.package = dot == std::string_view::npos ? "" : full.substr(0, dot);
   service.name = dot == std::string_view::npos ? full : full.substr(dot + 1);
+  return service;
+}
+
+template <described_service S>
+service_schema schema_of() {
+  auto service = empty_schema_of<S>();
   for_each_method<S>([&service]<class Tag>(Tag) { detail::describe_method<Tag>(service); });
   return service;
 }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/future/sleep.hh>
 
 namespace atoll_root::atoll::rpc {
 namespace {
@@ -33,7 +34,7 @@ error malformed(const char* what) { return {status_code::invalid_argument, what}
 class server::session : public std::enable_shared_from_this<session> {
  public:
   explicit session(server& owner)
-      : owner_(owner), connection_(std::make_shared<connection>(owner.options_.frame_timeout)) {}
+      : owner_(owner), connection_(std::make_shared<connection>(connection::role::serves, owner.options_.frame_timeout)) {}
 
   [[nodiscard]] connection& link() noexcept { return *connection_; }
 
@@ -61,14 +62,19 @@ class server::session : public std::enable_shared_from_this<session> {
     link().flush_soon();
   }
 
-  /// Waits until no call is being served, at most so long.
-  future<> drained(duration longest) {
-    const time_point until = saturating_add(mono_now(), longest);
+  /// Waits until no call is being served and all replies are sent, at most until then; and closes.
+  future<> drain(time_point until) {
     while (in_flight_ > 0 && !link().closed() && mono_now() < until) {
       static_cast<void>(co_await idle_.wait_for(until - mono_now()));
     }
-    co_await link().flushed();
+    while (link().unsent_bytes() > 0 && !link().closed() && mono_now() < until) {
+      co_await sleep(std::min<duration>(std::chrono::milliseconds(1), until - mono_now()));
+    }
+    link().close(error(status_code::unavailable, "the node stopped"));
   }
+
+  /// The connection has ended: whoever waits for its calls need not.
+  void ended() noexcept { idle_.wake_all(); }
 
  private:
   /// A method as this connection numbers it; looked up again while it is unknown.
@@ -79,7 +85,8 @@ class server::session : public std::enable_shared_from_this<session> {
     const method_binding* method = nullptr;
   };
 
-  static constexpr std::size_t methods_max = 65'536;
+  static constexpr std::size_t methods_max = 4'096;
+  static constexpr std::size_t name_bytes_max = 512;
 
   void on_call(const frame& f) {
     call_body call;
@@ -109,6 +116,9 @@ class server::session : public std::enable_shared_from_this<session> {
     if (call.method_id == 0 || call.method_id > methods_max ||
         call.method_id > methods_.size() + 1) {
       return malformed("a call with a method number out of turn");
+    }
+    if (call.service.size() > name_bytes_max || call.method.size() > name_bytes_max) {
+      return malformed("a call with a method's name too long");
     }
     if (call.method_id > methods_.size()) {
       methods_.push_back({std::string(call.service), std::string(call.method), nullptr, nullptr});
@@ -291,7 +301,7 @@ future<> server::shake_hands(std::unique_ptr<tcp_stream> stream) {
 }
 
 void server::adopt(native_socket socket, std::string received) {
-  if (stopping_) return;
+  if (stopping_ || sessions_.size() >= sessions_max) return;  // closes it
   auto s = std::make_shared<session>(*this);
   put_frame(s->link().out(), frame_kind::welcome, 0, welcome_body{options_.node, shard_count()});
   background_.spawn(serve(std::move(s), this_shard().io->attach(std::move(socket)), std::move(received)));
@@ -304,6 +314,7 @@ future<> server::serve(std::shared_ptr<session> s, std::unique_ptr<tcp_stream> s
   co_await s->link().run(std::move(stream), std::move(received),
                          [&s](const frame& f) { return s->on_frame(f); });
   sessions_.erase(place);
+  s->ended();
   const error& ended = s->link().reason();
   if (ended.code() == status_code::invalid_argument ||
       ended.code() == status_code::resource_exhausted) {
@@ -318,11 +329,9 @@ future<> server::stop() {
   if (listener_) listener_->close();
   for (auto* stream : handshakes_) stream->shutdown();
   const auto served = sessions_;  // each may end and leave the list meanwhile
+  const time_point until = saturating_add(mono_now(), options_.drain_timeout);
   for (const auto& s : served) s->say_goaway();
-  for (const auto& s : served) {
-    co_await s->drained(options_.drain_timeout);
-    s->link().close(error(status_code::unavailable, "the node stopped"));
-  }
+  for (const auto& s : served) co_await s->drain(until);
   co_await background_.close();
 }
 

@@ -6,7 +6,7 @@
 // Shard 0 listens and shakes hands: preface and hello, within `hello_timeout`. The connection then moves to the
 // shard it asked for, which from there on reads, decodes, runs and answers its calls without another hop.
 // A peer that sends anything else than a hello is closed before more than `hello_bytes_max` are buffered.
-// Bounds: `handshakes_max` connections in the handshake, `calls_in_flight_max` and `request_bytes_max` a connection; a
+// Bounds: `handshakes_max` connections in the handshake, `sessions_max` a shard, `calls_in_flight_max` and `request_bytes_max` a connection; a
 // call above them fails with `resource_exhausted`.
 #pragma once
 
@@ -34,6 +34,7 @@ struct server_options {
 class server {
  public:
   static constexpr std::size_t handshakes_max = 1024;
+  static constexpr std::size_t sessions_max = 4096;
   static constexpr std::size_t hello_bytes_max = 4096;
   static constexpr std::uint32_t calls_in_flight_max = 8192;
   static constexpr std::size_t request_bytes_max = 64U << 20;

@@ -79,7 +79,7 @@ void runtime::run_shard(shard_id id, shared& state) {
   state.everyone.arrive_and_wait();
   if (state.failed) return;
 
-  sharding_local local(*loop, mail_, id);
+  sharding_local local(*loop, mail_, id, state.processors);
   loop->context().slot<sharding_local>(shard_slot::sharding) = &local;
   loop->context().pollers->add(local.mail);
   future<> work = make_ready_future();

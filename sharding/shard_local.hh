@@ -11,16 +11,18 @@
 #include <atoll/sharding/mailroom.hh>
 #include <atoll/sharding/outbox.hh>
 #include <atoll/sharding/service_core.hh>
+#include <atoll/sharding/topology.hh>
 
 namespace atoll_root::atoll {
 
 class reactor;
 
 struct sharding_local {
-  sharding_local(reactor& own_loop, mailroom& room, shard_id self)
-      : loop(own_loop), mail(room, self), outboxes(room.shards()) {}
+  sharding_local(reactor& own_loop, mailroom& room, shard_id self, const std::vector<processor>& allowed)
+      : loop(own_loop), processors(allowed), mail(room, self), outboxes(room.shards()) {}
 
   reactor& loop;
+  const std::vector<processor>& processors;  // that this process may use
   mail_poller mail;
   std::vector<outbox> outboxes;                      // by target shard
   std::vector<std::shared_ptr<service_core>> cores;  // of the containers made on this shard, to the end

@@ -101,4 +101,21 @@ void bind_thread(const processor& where) {
   if (::numa_available() >= 0 && ::numa_max_node() > 0) ::numa_set_preferred(where.numa_node);
 }
 
+namespace {
+
+void set_affinity(const std::vector<processor>& allowed) noexcept {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  for (const auto& p : allowed) CPU_SET(p.cpu, &mask);
+  ::sched_setaffinity(0, sizeof mask, &mask);  // a refusal leaves the thread where it is
+}
+
+}  // namespace
+
+unbound_thread::unbound_thread(const std::vector<processor>& allowed) : bound_to_(allowed_processors()) {
+  set_affinity(allowed);
+}
+
+unbound_thread::~unbound_thread() { set_affinity(bound_to_); }
+
 }  // namespace atoll_root::atoll

@@ -28,4 +28,16 @@ shard_id default_shards();
 /// Binds this thread to a processor and its memory to that NUMA node. Refusals are logged, not errors.
 void bind_thread(const processor& where);
 
+/// Lets this thread, and the threads made meanwhile, run on all of these processors; binds it back when it goes.
+class unbound_thread {
+ public:
+  explicit unbound_thread(const std::vector<processor>& allowed);
+  unbound_thread(const unbound_thread&) = delete;
+  unbound_thread& operator=(const unbound_thread&) = delete;
+  ~unbound_thread();
+
+ private:
+  std::vector<processor> bound_to_;
+};
+
 }  // namespace atoll_root::atoll

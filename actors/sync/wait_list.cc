@@ -74,8 +74,14 @@ future<bool> wait_list::wait_for(duration longest) {
   return future<bool>(add(std::min(until, deadline), until <= deadline));
 }
 
+bool wait_list::wake_one() noexcept {
+  if (waiters_.empty()) return false;
+  static_cast<waiter&>(waiters_.front()).finish(true);
+  return true;
+}
+
 void wait_list::wake_all() noexcept {
-  while (!waiters_.empty()) static_cast<waiter&>(waiters_.front()).finish(true);
+  while (wake_one()) continue;
 }
 
 }  // namespace atoll_root::atoll

@@ -25,6 +25,8 @@ class wait_list {
   future<> wait();
   future<bool> wait_for(duration longest);
   void wake_all() noexcept;
+  /// Wakes the one that came first; false if nobody waits.
+  bool wake_one() noexcept;
   [[nodiscard]] bool empty() const noexcept { return waiters_.empty(); }
 
  private:

@@ -82,8 +82,8 @@ class counter {
   }
 
   void print_top() {
-    pb::TopRequest request;
-    pb::TopReply reply;
+    pb::WordCountTopRequest request;
+    pb::WordCountTopReply reply;
     request.set_k(10);
     check(with_deadline([&](auto* context) { return stub_->Top(context, request, &reply); }), "Top");
     std::printf("top %d:\n", reply.value_size());
@@ -93,8 +93,8 @@ class counter {
   }
 
   void print_owners() {
-    pb::OwnersReply reply;
-    check(with_deadline([&](auto* context) { return stub_->Owners(context, pb::OwnersRequest(), &reply); }), "Owners");
+    pb::WordCountOwnersReply reply;
+    check(with_deadline([&](auto* context) { return stub_->Owners(context, pb::WordCountOwnersRequest(), &reply); }), "Owners");
     for (const auto& o : reply.value()) {
       std::printf("node %u shard %u owns %lld distinct words, counted %lld\n", o.node(), o.shard(),
                   static_cast<long long>(o.owned().distinct()), static_cast<long long>(o.owned().words()));
@@ -105,7 +105,7 @@ class counter {
   template <class Take>
   void read_all(Take take) {
     auto long_words = read_long_words();
-    pb::WordsRequest request;
+    pb::WordCountWordsRequest request;
     for (bool more = true; more;) {
       pb::Page reply;
       check(with_deadline([&](auto* context) { return stub_->Words(context, request, &reply); }), "Words");
@@ -125,9 +125,9 @@ class counter {
  private:
   struct call {
     grpc::ClientContext context;
-    pb::CountLinesReply reply;
+    pb::WordCountCountLinesReply reply;
     grpc::Status status;
-    std::unique_ptr<grpc::ClientAsyncResponseReader<pb::CountLinesReply>> reader;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<pb::WordCountCountLinesReply>> reader;
   };
 
   template <class F>
@@ -194,8 +194,8 @@ class counter {
     const auto digest = sha256(word);
     if (count_long_word(digest, word.size())) return;
     for (std::size_t at = 0; at < word.size(); at += piece_bytes) {
-      pb::PutLongWordRequest request;
-      pb::PutLongWordReply reply;
+      pb::WordCountPutLongWordRequest request;
+      pb::WordCountPutLongWordReply reply;
       request.set_digest(digest);
       request.set_offset(at);
       request.set_piece(word.substr(at, piece_bytes));
@@ -206,8 +206,8 @@ class counter {
   }
 
   bool count_long_word(const std::string& digest, std::size_t letters) {
-    pb::CountLongWordRequest request;
-    pb::CountLongWordReply reply;
+    pb::WordCountCountLongWordRequest request;
+    pb::WordCountCountLongWordReply reply;
     request.set_digest(digest);
     request.set_letters(letters);
     check(with_deadline([&](auto* context) { return stub_->CountLongWord(context, request, &reply); }), "CountLongWord");
@@ -216,13 +216,13 @@ class counter {
 
   std::map<std::string, std::int64_t> read_long_words() {
     std::map<std::string, std::int64_t> words;
-    pb::LongWordsReply listed;
-    check(with_deadline([&](auto* context) { return stub_->LongWords(context, pb::LongWordsRequest(), &listed); }), "LongWords");
+    pb::WordCountLongWordsReply listed;
+    check(with_deadline([&](auto* context) { return stub_->LongWords(context, pb::WordCountLongWordsRequest(), &listed); }), "LongWords");
     for (const auto& e : listed.value()) {
       std::string word;
       while (word.size() < e.letters()) {
-        pb::GetLongWordRequest request;
-        pb::GetLongWordReply reply;
+        pb::WordCountGetLongWordRequest request;
+        pb::WordCountGetLongWordReply reply;
         request.set_digest(e.digest());
         request.set_offset(word.size());
         request.set_bytes_max(piece_bytes);
@@ -245,7 +245,7 @@ class counter {
 
   std::unique_ptr<pb::WordCount::Stub> stub_;
   grpc::CompletionQueue replies_;
-  pb::CountLinesRequest batch_;
+  pb::WordCountCountLinesRequest batch_;
   std::size_t batch_bytes_ = 0;
   std::size_t in_flight_ = 0;
   std::int64_t lines_ = 0;

@@ -16,6 +16,17 @@ std::pair<std::string_view, std::string_view> split(std::string_view path) noexc
 
 result<void> dispatcher::add(std::shared_ptr<const service_binding> service) {
   auto name = service->schema.full_name();
+  for (const auto& [other_name, other] : services_) {
+    if (other->schema.package != service->schema.package) continue;
+    for (const auto& message : service->schema.messages) {
+      for (const auto& known : other->schema.messages) {
+        if (known.name == message.name && known != message) {
+          return error(status_code::failed_precondition, name + " and " + other_name + " have different messages " +
+                                                             message.name + " in one package");
+        }
+      }
+    }
+  }
   if (!services_.emplace(name, std::move(service)).second) {
     return error(status_code::already_exists, "the gateway exposes a " + name + " already");
   }

@@ -27,7 +27,8 @@ class dispatcher {
     shard_id shard = 0;
   };
 
-  /// `already_exists` where one of its name is.
+  /// `already_exists` where one of its name is, `failed_precondition` where one of the same package has another message
+  /// of the same name.
   result<void> add(std::shared_ptr<const service_binding> service);
 
   /// True where the path "/package.Service/Method" names a method.

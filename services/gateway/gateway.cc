@@ -8,15 +8,18 @@
 
 namespace atoll_root::atoll::services {
 
-gateway::gateway(gateway_options options) : options_(std::move(options)) {}
+gateway::gateway(gateway_options options)
+    : options_(std::move(options)), exposed_(std::make_shared<dispatcher>()) {}
 
 gateway::~gateway() {
-  ATOLL_ASSERT(engine_ == nullptr || engine_->stopped(), "a gateway is stopped before it is destroyed");
+  if (on_shard() && core_ != nullptr && core_->stop_all) {
+    log_warning("gateway dropped without stop(): it serves until the end of the process");
+  }
 }
 
 result<void> gateway::expose(std::shared_ptr<const service_binding> service) {
   ATOLL_ASSERT(engine_ == nullptr, "expose() comes before start()");
-  return exposed_.add(std::move(service));
+  return exposed_->add(std::move(service));
 }
 
 future<> gateway::start() {
@@ -25,16 +28,20 @@ future<> gateway::start() {
   auto probe = this_shard().io->listen(options_.address, {});
   if (!probe) co_await fail(std::move(probe).error());
   (*probe)->close();
-  auto engine = std::make_unique<grpc_engine>(exposed_, options_);
+  auto engine = std::make_shared<grpc_engine>(exposed_, options_);
   auto port = engine->start();
   if (!port) co_await fail(std::move(port).error());
   engine_ = std::move(engine);
   address_ = {options_.address.host, *port};
+  core_ = std::make_shared<service_core>("gateway", shard_count());
+  core_->stop_all = [kept = engine_] { return kept->stop(); };
+  local_sharding().cores.push_back(core_);
   log_info("gateway listens on {}", address_.to_string());
 }
 
 future<> gateway::stop() {
-  if (engine_ == nullptr || engine_->stopped()) return make_ready_future();
+  if (core_ == nullptr || !core_->stop_all) return make_ready_future();
+  core_->stop_all = nullptr;
   return engine_->stop();
 }
 

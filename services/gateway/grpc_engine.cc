@@ -2,6 +2,7 @@
 // Copyright the Atoll authors
 #include <atoll/services/gateway/grpc_engine.hh>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <thread>
@@ -13,14 +14,17 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include <atoll/actors/base/log.hh>
-#include <atoll/sharding/foreign.hh>
 #include <atoll/services/gateway/reflection.hh>
+#include <atoll/sharding/foreign.hh>
+#include <atoll/sharding/topology.hh>
 
 namespace atoll_root::atoll::services {
 namespace {
 
 grpc::Status to_status(const error& e) {
-  return {static_cast<grpc::StatusCode>(e.code()), wire::to_utf8(e.message())};
+  // A client takes 8 KiB of trailers, percent-encoded, at most; longer ones would cost it the code too.
+  constexpr std::size_t message_bytes_max = 1024;
+  return {static_cast<grpc::StatusCode>(e.code()), wire::to_utf8(e.message().substr(0, message_bytes_max))};
 }
 
 std::string to_string(const grpc::ByteBuffer& buffer) {
@@ -44,23 +48,23 @@ std::optional<duration> time_left(const grpc::ServerContext& context) {
   const gpr_timespec deadline = context.raw_deadline();
   if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return std::nullopt;
   const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-  return std::chrono::seconds(left.tv_sec) + std::chrono::nanoseconds(left.tv_nsec);
+  constexpr std::int64_t longest = std::chrono::seconds(std::chrono::hours(24 * 365)).count();
+  return std::chrono::seconds(std::clamp(left.tv_sec, -longest, longest)) + std::chrono::nanoseconds(left.tv_nsec);
 }
 
 }  // namespace
 
 class grpc_engine::server {
  public:
-  server(const dispatcher& exposed, const gateway_options& options)
-      : exposed_(exposed),
+  server(std::shared_ptr<const dispatcher> exposed, const gateway_options& options)
+      : exposed_(std::move(exposed)),
         options_(options),
-        reflection_(exposed),
+        reflection_(*exposed_),
         shards_(foreign_port::of_this_process()),
         home_(this_shard_id()) {}
 
   result<std::uint16_t> start();
   future<> stop();
-  [[nodiscard]] bool stopped() const noexcept { return stopped_; }
 
  private:
   class call;
@@ -71,7 +75,6 @@ class grpc_engine::server {
     static void run_on_shard(task* t) noexcept {
       auto& self = static_cast<stopped_task*>(t)->self;
       self.closer_.join();
-      self.stopped_ = true;
       self.all_stopped_.set_value();
     }
     server& self;
@@ -83,7 +86,7 @@ class grpc_engine::server {
   /// A shard is done with a call. On that shard.
   void give_back(call& c) noexcept;
 
-  const dispatcher& exposed_;
+  const std::shared_ptr<const dispatcher> exposed_;
   const gateway_options options_;
   const reflection reflection_;
   const foreign_port shards_;
@@ -95,17 +98,18 @@ class grpc_engine::server {
   std::jthread closer_;
   std::uint64_t next_shard_ = 0;                // the queue's thread
   std::atomic<std::uint32_t> dispatched_{0};    // calls on their way to, on or from a shard
+  std::atomic<std::uint32_t> live_{0};          // call objects, the one that waits for a client included
   std::atomic<call*> replies_{nullptr};         // a stack, newest first
   grpc::Alarm replies_alarm_;
   stopped_task when_stopped_{*this};
   promise<> all_stopped_;
-  bool stopped_ = false;
 };
 
 /// One call, and the tag of its events.
 class grpc_engine::server::call final : task {
  public:
   explicit call(server& owner) noexcept : task(&run_on_shard), owner_(owner), stream_(&context_) {
+    owner_.live_.fetch_add(1, std::memory_order_relaxed);
     owner_.service_.RequestCall(&context_, &stream_, owner_.queue_.get(), owner_.queue_.get(), this);
   }
 
@@ -145,9 +149,12 @@ class grpc_engine::server::call final : task {
   enum class step : std::uint8_t { accepted, read, reflection_read, reflection_written, finished };
 
   bool accepted() {
+    if (owner_.live_.load(std::memory_order_relaxed) > owner_.options_.calls_open_max) {
+      return finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls"));
+    }
     if (reflection::serves(context_.method())) return read(step::reflection_read);
-    if (owner_.exposed_.has(context_.method())) return read(step::read);
-    return finish(to_status(owner_.exposed_.find(context_.method(), {}, 0).error()));
+    if (owner_.exposed_->has(context_.method())) return read(step::read);
+    return finish(to_status(owner_.exposed_->find(context_.method(), {}, 0).error()));
   }
 
   bool read(step then) {
@@ -172,13 +179,13 @@ class grpc_engine::server::call final : task {
 
   bool received() {
     request_ = to_string(buffer_);
-    auto route = owner_.exposed_.find(context_.method(), request_, owner_.next_shard_++);
+    auto route = owner_.exposed_->find(context_.method(), request_, owner_.next_shard_++);
     if (!route) return finish(to_status(route.error()));
     if (owner_.dispatched_.load(std::memory_order_relaxed) >= owner_.options_.calls_in_flight_max) {
       return finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls under way"));
     }
     route_ = *route;
-    left_ = time_left(context_);
+    left_ = time_left(context_).value_or(owner_.options_.call_timeout);
     owner_.dispatched_.fetch_add(1, std::memory_order_relaxed);
     owner_.shards_.send(*this, route_.shard);
     return true;
@@ -188,7 +195,7 @@ class grpc_engine::server::call final : task {
 
   future<> run() {
     call_values values;
-    if (left_) values.deadline = saturating_add(mono_now(), *left_);
+    values.deadline = saturating_add(mono_now(), left_);
     outcome_ = co_await as_result(
         with_context(values, [this] { return dispatcher::dispatch(route_, request_); }));
     owner_.give_back(*this);
@@ -201,12 +208,14 @@ class grpc_engine::server::call final : task {
   step next_ = step::accepted;
   std::string request_;
   dispatcher::route route_;
-  std::optional<duration> left_;
+  duration left_{};
   result<std::string> outcome_{std::string()};
 };
 
 result<std::uint16_t> grpc_engine::server::start() {
   // grpc++ logs what we report in our own words; the rest helps only who debugs grpc++ itself.
+  // gRPC's threads float over the process's processors; made here they would share this shard's.
+  const unbound_thread floating(local_sharding().processors);
   gpr_set_log_function([](gpr_log_func_args* line) { log_debug("grpc: {}", line->message); });
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
@@ -224,7 +233,7 @@ result<std::uint16_t> grpc_engine::server::start() {
     while (queue_->Next(&tag, &ok)) continue;  // gRPC wants its queues empty when they go
     return error(status_code::unavailable, "gateway can't listen on " + options_.address.to_string());
   }
-  for (const auto& [name, service] : exposed_.services()) {
+  for (const auto& [name, service] : exposed_->services()) {
     grpc_->GetHealthCheckService()->SetServingStatus(name, true);
   }
   new call(*this);  // deletes itself
@@ -240,6 +249,7 @@ void grpc_engine::server::serve() {
       take_replies();
     } else if (auto* c = static_cast<call*>(tag); !c->proceed(ok)) {
       delete c;
+      if (live_.fetch_sub(1, std::memory_order_acq_rel) == 1) live_.notify_all();
     }
   }
 }
@@ -263,8 +273,7 @@ void grpc_engine::server::take_replies() {
     c = next;
     ++taken;
   }
-  dispatched_.fetch_sub(taken, std::memory_order_acq_rel);
-  dispatched_.notify_all();
+  dispatched_.fetch_sub(taken, std::memory_order_relaxed);
 }
 
 future<> grpc_engine::server::stop() {
@@ -276,19 +285,18 @@ future<> grpc_engine::server::stop() {
 void grpc_engine::server::close() {
   const auto wait = std::chrono::duration_cast<std::chrono::nanoseconds>(options_.drain_timeout).count();
   grpc_->Shutdown(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(wait, GPR_TIMESPAN)));
-  // Cancelled or not, what is on a shard comes back before the queue goes.
-  for (auto left = dispatched_.load(); left > 0; left = dispatched_.load()) dispatched_.wait(left);
+  // Cancelled or not, every call comes to its end, the ones on shards too, before the queue goes.
+  for (auto left = live_.load(); left > 0; left = live_.load()) live_.wait(left);
   queue_->Shutdown();
   thread_.join();
   shards_.send(when_stopped_, home_);
 }
 
-grpc_engine::grpc_engine(const dispatcher& exposed, const gateway_options& options)
-    : server_(std::make_unique<server>(exposed, options)) {}
+grpc_engine::grpc_engine(std::shared_ptr<const dispatcher> exposed, const gateway_options& options)
+    : server_(std::make_unique<server>(std::move(exposed), options)) {}
 grpc_engine::~grpc_engine() = default;
 
 result<std::uint16_t> grpc_engine::start() { return server_->start(); }
 future<> grpc_engine::stop() { return server_->stop(); }
-bool grpc_engine::stopped() const noexcept { return server_->stopped(); }
 
 }  // namespace atoll_root::atoll::services

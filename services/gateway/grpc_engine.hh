@@ -18,7 +18,7 @@ namespace atoll_root::atoll::services {
 
 class grpc_engine {
  public:
-  grpc_engine(const dispatcher& exposed, const gateway_options& options);
+  grpc_engine(std::shared_ptr<const dispatcher> exposed, const gateway_options& options);
   grpc_engine(const grpc_engine&) = delete;
   grpc_engine& operator=(const grpc_engine&) = delete;
   ~grpc_engine();
@@ -27,7 +27,6 @@ class grpc_engine {
   result<std::uint16_t> start();
   /// On the shard that started it.
   future<> stop();
-  [[nodiscard]] bool stopped() const noexcept;
 
  private:
   class server;

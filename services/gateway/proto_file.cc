@@ -3,6 +3,7 @@
 #include <atoll/services/gateway/proto_file.hh>
 
 #include <algorithm>
+#include <set>
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
@@ -94,12 +95,7 @@ void add_message(pb::FileDescriptorProto& file, const service_schema& service,
   }
 }
 
-pb::FileDescriptorProto file_of(const service_schema& service) {
-  pb::FileDescriptorProto file;
-  file.set_name(proto_file_name(service));
-  file.set_package(service.package);
-  file.set_syntax("proto3");
-  for (const auto& message : service.messages) add_message(file, service, message);
+void add_service(pb::FileDescriptorProto& file, const service_schema& service) {
   auto& described = *file.add_service();
   described.set_name(service.name);
   for (const auto& m : service.methods) {
@@ -108,26 +104,39 @@ pb::FileDescriptorProto file_of(const service_schema& service) {
     method.set_input_type(qualified(service, m.request));
     method.set_output_type(qualified(service, m.reply));
   }
+}
+
+pb::FileDescriptorProto file_of(const std::vector<const service_schema*>& services) {
+  const auto& package = services.front()->package;
+  pb::FileDescriptorProto file;
+  file.set_name(proto_file_name(package));
+  file.set_package(package);
+  file.set_syntax("proto3");
+  std::set<std::string> described;
+  for (const auto* service : services) {
+    for (const auto& message : service->messages) {
+      if (described.insert(message.name).second) add_message(file, *service, message);
+    }
+    add_service(file, *service);
+  }
   return file;
 }
 
 }  // namespace
 
-std::string proto_file_name(const service_schema& service) {
-  std::string name = service.full_name();
+std::string proto_file_name(const std::string& package) {
+  std::string name = package.empty() ? "services" : package;
   std::replace(name.begin(), name.end(), '.', '/');
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return name + ".proto";
 }
 
-std::string proto_descriptor(const service_schema& service) {
-  return file_of(service).SerializeAsString();
+std::string proto_descriptor(const std::vector<const service_schema*>& services) {
+  return file_of(services).SerializeAsString();
 }
 
 std::string proto_text(const service_schema& service) {
   pb::DescriptorPool pool;
-  const auto* file = pool.BuildFile(file_of(service));
+  const auto* file = pool.BuildFile(file_of({&service}));
   ATOLL_ASSERT(file != nullptr, "the schema of a service is a valid .proto file");
   return file->DebugString();
 }

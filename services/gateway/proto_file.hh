@@ -17,10 +17,11 @@ namespace atoll_root::atoll::services {
 /// The file as text.
 std::string proto_text(const service_schema& service);
 
-/// The file's name as reflection gives it: "demo/v1/counter.proto".
-std::string proto_file_name(const service_schema& service);
+/// The name of a package's file as reflection gives it: "demo/v1.proto" for demo.v1.
+std::string proto_file_name(const std::string& package);
 
-/// The file as an encoded google.protobuf.FileDescriptorProto.
-std::string proto_descriptor(const service_schema& service);
+/// The file of all services of one package as an encoded google.protobuf.FileDescriptorProto. REQUIRES: at least one
+/// service, all of the same package; messages of the same name are the same.
+std::string proto_descriptor(const std::vector<const service_schema*>& services);
 
 }  // namespace atoll_root::atoll::services

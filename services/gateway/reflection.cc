@@ -68,11 +68,13 @@ error_response not_found(const std::string& what) {
 }  // namespace
 
 reflection::reflection(const dispatcher& exposed) {
+  std::map<std::string, std::vector<const service_schema*>> packages;
+  for (const auto& [name, service] : exposed.services()) packages[service->schema.package].push_back(&service->schema);
+  for (const auto& [package, schemas] : packages) files_.emplace(proto_file_name(package), proto_descriptor(schemas));
   for (const auto& [name, service] : exposed.services()) {
     const auto& schema = service->schema;
-    const auto file = proto_file_name(schema);
+    const auto file = proto_file_name(schema.package);
     services_.push_back(name);
-    files_.emplace(file, proto_descriptor(schema));
     files_of_symbols_.emplace(name, file);
     for (const auto& method : schema.methods) files_of_symbols_.emplace(name + "." + method.name, file);
     const auto prefix = schema.package.empty() ? std::string() : schema.package + ".";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 // EXPECT: takes its parameters by value
-// EXPECT: require_value<const std::__cxx11::basic_string<char>&
+// EXPECT: require_value<const std::basic_string<char>&
 //
 // A reference can't travel, not even to a constant.
 #include <atoll/sharding/sharded.hh>

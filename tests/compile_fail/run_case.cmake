@@ -3,9 +3,10 @@
 #
 # cmake -DCASE=x.cc -DCOMPILER=g++ -DFLAGS=-DA;-DB -DINCLUDE_ROOT=dir -P run_case.cmake: compiles one case.
 #
-# A case with lines `// EXPECT: text` has to fail to compile, with each of the texts in what the compiler says;
-# one without has to compile. Quoted source lines are turned off, so that a text is found in messages alone,
-# and `int *` counts as `int*`, because clang writes the one and g++ the other.
+# A case with lines `// EXPECT: text` has to fail to compile: with the first of the texts in the compiler's first
+# error, because that is the one people read, and with the others anywhere. A case without such lines has to compile.
+# Quoted source lines are turned off, so that the texts are found in messages alone. They are written as g++ writes
+# types, without spaces before `*`, `&` and `(`, and without the `__cxx11::` of its library.
 set(ENV{LC_ALL} C)  # plain quotes
 execute_process(
   COMMAND ${COMPILER} -std=c++20 -fsyntax-only ${FLAGS} -I${INCLUDE_ROOT} ${CASE}
@@ -23,11 +24,14 @@ endif()
 if(status EQUAL 0)
   message(FATAL_ERROR "${CASE} compiles, and should not")
 endif()
-string(REGEX REPLACE " ([*&])" "\\1" plain "${said}")
+string(REGEX REPLACE " ([*&(])" "\\1" plain "${said}")
+string(REPLACE "std::__cxx11::" "std::" plain "${plain}")
+string(REGEX MATCH "error: [^\n]*" where "${plain}")
 foreach(line IN LISTS expectations)
   string(REPLACE "// EXPECT: " "" text "${line}")
-  string(FIND "${plain}" "${text}" at)
+  string(FIND "${where}" "${text}" at)
   if(at EQUAL -1)
-    message(FATAL_ERROR "${CASE} fails to compile, but nothing says '${text}':\n${said}")
+    message(FATAL_ERROR "${CASE} fails to compile, but '${text}' is not said where it should be:\n${said}")
   endif()
+  set(where "${plain}")
 endforeach()

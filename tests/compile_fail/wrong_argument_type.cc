@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-// EXPECT: from 'int' to 'std::
+// EXPECT: 'int' to 'std::basic_string<char>'
 //
 // A ref has the service's own signatures: name and number are swapped here.
 #include <atoll/sharding/sharded.hh>

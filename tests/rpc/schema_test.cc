@@ -28,11 +28,11 @@ TEST(schema, has_requests_with_the_parameters_and_replies_with_the_result) {
   const auto s = atoll::schema_of<demo::counter>();
   EXPECT_EQ(s.full_name(), "demo.v1.Counter");
   EXPECT_EQ(s.methods[0].name, "Add");
-  EXPECT_EQ(s.methods[0].request, "AddRequest");
-  EXPECT_EQ(s.methods[0].reply, "AddReply");
+  EXPECT_EQ(s.methods[0].request, "CounterAddRequest");
+  EXPECT_EQ(s.methods[0].reply, "CounterAddReply");
   EXPECT_EQ(s.methods[1].reply, "Hit") << "a described struct is the reply itself";
   for (const auto& m : s.messages) {
-    if (m.name != "AddRequest") continue;
+    if (m.name != "CounterAddRequest") continue;
     ASSERT_EQ(m.fields.size(), 2U);
     EXPECT_EQ(m.fields[0].name, "name");
     EXPECT_EQ(m.fields[1].number, 2U);
