@@ -16,6 +16,9 @@ std::pair<std::string_view, std::string_view> split(std::string_view path) noexc
 
 result<void> dispatcher::add(std::shared_ptr<const service_binding> service) {
   auto name = service->schema.full_name();
+  if (services_.contains(name)) {
+    return error(status_code::already_exists, "the gateway exposes a " + name + " already");
+  }
   for (const auto& [other_name, other] : services_) {
     if (other->schema.package != service->schema.package) continue;
     for (const auto& message : service->schema.messages) {
@@ -27,9 +30,7 @@ result<void> dispatcher::add(std::shared_ptr<const service_binding> service) {
       }
     }
   }
-  if (!services_.emplace(name, std::move(service)).second) {
-    return error(status_code::already_exists, "the gateway exposes a " + name + " already");
-  }
+  services_.emplace(std::move(name), std::move(service));
   return {};
 }
 
