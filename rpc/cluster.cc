@@ -20,6 +20,12 @@ std::optional<error> check(const cluster_options& options) {
   std::sort(ids.begin(), ids.end());
   const auto twice = std::adjacent_find(ids.begin(), ids.end());
   if (twice != ids.end()) return refuse("two peers are node " + std::to_string(*twice));
+  for (auto p = options.peers.begin(); p != options.peers.end(); ++p) {
+    const auto same = [p](const peer& other) { return other.address == p->address && p->address.port != 0; };
+    if (std::find_if(std::next(p), options.peers.end(), same) != options.peers.end()) {
+      return refuse("two peers have the address " + p->address.to_string());
+    }
+  }
   if (!std::binary_search(ids.begin(), ids.end(), options.self)) {
     return refuse("node " + std::to_string(options.self) + " is not among the peers");
   }

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <limits>
 
 #include <CLI/CLI.hpp>
 
@@ -43,6 +45,17 @@ struct app::command_line {
   command_line(std::string name, std::string description)
       : parser(std::move(description), std::move(name)) {}
 
+  /// A number without a sign that the type can hold, whatever the parser would make of others.
+  template <class Number>
+  void add_number(const std::string& option, Number& value, const std::string& help) {
+    parser.add_option(option, value, help)->capture_default_str()->check([](const std::string& text) {
+      Number parsed = 0;
+      const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+      if (failed == std::errc() && end == text.data() + text.size()) return std::string();
+      return "wants a number from 0 to " + std::to_string(std::numeric_limits<Number>::max());
+    });
+  }
+
   CLI::App parser;
   runtime_options runtime;
 };
@@ -63,10 +76,13 @@ void app::option(const std::string& name, std::string& value, const std::string&
   line_->parser.add_option(name, value, help)->capture_default_str();
 }
 void app::option(const std::string& name, std::uint16_t& value, const std::string& help) {
-  line_->parser.add_option(name, value, help)->capture_default_str();
+  line_->add_number(name, value, help);
+}
+void app::option(const std::string& name, std::uint32_t& value, const std::string& help) {
+  line_->add_number(name, value, help);
 }
 void app::option(const std::string& name, std::uint64_t& value, const std::string& help) {
-  line_->parser.add_option(name, value, help)->capture_default_str();
+  line_->add_number(name, value, help);
 }
 void app::option(const std::string& name, std::vector<std::string>& value,
                  const std::string& help) {

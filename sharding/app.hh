@@ -35,6 +35,7 @@ class app {
   /// Declares an option that sets `value`, which keeps what it has where the option is not given.
   void option(const std::string& name, std::string& value, const std::string& help);
   void option(const std::string& name, std::uint16_t& value, const std::string& help);
+  void option(const std::string& name, std::uint32_t& value, const std::string& help);
   void option(const std::string& name, std::uint64_t& value, const std::string& help);
   /// May be given several times.
   void option(const std::string& name, std::vector<std::string>& value, const std::string& help);

@@ -59,7 +59,7 @@ std::string sha256(const std::string& text) {
 class counter {
  public:
   explicit counter(const std::string& address)
-      : stub_(pb::WordCount::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {}
+      : stub_(pb::WordCount::NewStub(connect(address))) {}
 
   void send(const std::string& file) {
     std::ifstream text(file, std::ios::binary);
@@ -135,6 +135,12 @@ class counter {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + call_timeout);
     return f(&context);
+  }
+
+  static std::shared_ptr<grpc::Channel> connect(const std::string& address) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // the cluster is near; no proxy knows the way
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
   }
 
   void add_line(std::string part, bool ends_line) {

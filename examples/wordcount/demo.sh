@@ -8,12 +8,13 @@
 #
 # Exit code: that of the client's verdict (0 match, 1 mismatch); 2 for anything else, after one line that says what.
 set -u
-programs=$1
-shift
 
 say() { printf 'demo: %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 2; }
 
+[ $# -ge 1 ] && [ -x "$1/wordcount" ] || die "wants the folder with the programs wordcount and wordcount_client"
+programs=$1
+shift
 previous=
 for arg in "$@"; do
   if [ "$previous" = --text ] && ! { [ -f "$arg" ] && [ -r "$arg" ]; }; then die "can't read the text '$arg'"; fi
@@ -88,6 +89,7 @@ for i in 0 1; do
   [ "$code" -eq 0 ] || { cat "$logs/node$((i + 1)).err" >&2; say "node $((i + 1)) ended with exit code $code"; outcome=2; }
 done
 pids=()
-[ "$outcome" -eq 2 ] || say "both nodes drained and ended with exit code 0"
-grep '^verdict: ' "$logs/client.out"
+[ "$outcome" -le 1 ] || die "failed, with exit code $outcome"
+say "both nodes drained and ended with exit code 0"
+grep '^verdict: ' "$logs/client.out" || die "the client gave no verdict"
 exit "$outcome"

@@ -16,44 +16,62 @@
 namespace {
 
 struct settings {
-  std::uint64_t node = 1;
+  atoll::node_id node = 1;
   std::string peers = "1=127.0.0.1:7001";
   std::string gateway = "127.0.0.1:0";
   bool print_proto = false;
 };
 
-atoll::future<> say_when_ready(atoll::cluster_ref cluster, std::uint64_t node, std::string gateway) {
+atoll::future<> say_when_ready(atoll::cluster_ref cluster, atoll::node_id node, std::string gateway) {
   co_await cluster.all_up();
-  std::printf("node %lu ready: gateway %s\n", static_cast<unsigned long>(node), gateway.c_str());
+  std::printf("node %u ready: gateway %s\n", node, gateway.c_str());
   std::fflush(stdout);
 }
+
+class node {
+ public:
+  node(atoll::node_id id, std::vector<atoll::peer> peers, atoll::socket_address gateway)
+      : id_(id), cluster_({.self = id, .peers = std::move(peers)}), gateway_({.address = std::move(gateway)}) {}
+
+  atoll::future<> start() {
+    co_await cluster_.start();
+    co_await tallies_.start();
+    co_await cluster_.serve(tallies_.ref());
+    co_await counts_.start(cluster_.ref_to_self());
+    gateway_.expose(counts_.ref()).value();
+    co_await gateway_.start();
+    background_.spawn(say_when_ready(cluster_.ref_to_self(), id_, gateway_.address().to_string()));
+  }
+
+  /// Also of a node that did not start, or not all of it.
+  atoll::future<> stop() {
+    co_await gateway_.stop();  // first the callers, then what they call
+    co_await cluster_.stop();
+    co_await background_.close();
+    co_await counts_.stop();
+    co_await tallies_.stop();
+  }
+
+ private:
+  atoll::node_id id_;
+  atoll::cluster cluster_;
+  atoll::sharded<wordcount::tally> tallies_;
+  atoll::sharded<wordcount::word_count> counts_;
+  atoll::services::gateway gateway_;
+  atoll::scope background_{"wordcount"};
+};
 
 atoll::future<int> run_node(const settings& wanted) {
   auto peers = atoll::static_peers(wanted.peers);
   if (!peers) co_return peers.error();
-  auto gateway_address = atoll::socket_address::parse(wanted.gateway);
-  if (!gateway_address) co_return gateway_address.error();
+  auto gateway = atoll::socket_address::parse(wanted.gateway);
+  if (!gateway) co_return gateway.error();
 
-  atoll::cluster cluster({.self = static_cast<atoll::node_id>(wanted.node), .peers = *std::move(peers)});
-  atoll::sharded<wordcount::tally> tallies;
-  atoll::sharded<wordcount::word_count> counts;
-  atoll::services::gateway gateway({.address = *std::move(gateway_address)});
-  atoll::scope background("wordcount");
-
-  co_await cluster.start();
-  co_await tallies.start();
-  co_await cluster.serve(tallies.ref());
-  co_await counts.start(cluster.ref_to_self());
-  gateway.expose(counts.ref()).value();
-  co_await gateway.start();
-  background.spawn(say_when_ready(cluster.ref_to_self(), wanted.node, gateway.address().to_string()));
-
-  co_await atoll::stop_signal();
-  co_await gateway.stop();  // first the callers, then what they call
-  co_await cluster.stop();
-  co_await background.close();
-  co_await counts.stop();
-  co_await tallies.stop();
+  node here(wanted.node, *std::move(peers), *std::move(gateway));
+  auto started = co_await atoll::as_result(here.start());
+  if (started) co_await atoll::stop_signal();
+  co_await here.stop();
+  if (!started) co_return started.error();
   atoll::log_info("node {} stopped", wanted.node);
   co_return 0;
 }

@@ -257,6 +257,7 @@ ATOLL_TEST(cluster, bad_options_are_refused_in_words) {
   for (const auto& [self, peers, why] : std::vector<std::tuple<atoll::node_id, std::vector<atoll::peer>, std::string>>{
            {3, {{1, {"127.0.0.1", 0}}}, "node 3 is not among the peers"},
            {1, {{1, {"127.0.0.1", 0}}, {1, {"127.0.0.1", 0}}}, "two peers are node 1"},
+           {1, {{1, {"127.0.0.1", 9}}, {2, {"127.0.0.1", 9}}}, "two peers have the address 127.0.0.1:9"},
            {0, {}, "node 0 is not among the peers"}}) {
     cluster c({.self = self, .peers = peers});
     const auto r = co_await as_result(c.start());

@@ -10,7 +10,7 @@
 #include "counter.hh"
 
 int main(int argc, char** argv) {
-  std::uint64_t node = 1;
+  atoll::node_id node = 1;
   std::string peers;
   atoll::app app("atoll_test_node", "Serves demo.v1.Counter.");
   app.option("--node", node, "which of the peers this node is");
@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
   return app.run(argc, argv, [&]() -> atoll::future<int> {
     auto all = atoll::static_peers(peers);
     if (!all) co_return all.error();
-    atoll::cluster cluster({.self = static_cast<atoll::node_id>(node), .peers = *std::move(all)});
+    atoll::cluster cluster({.self = node, .peers = *std::move(all)});
     atoll::sharded<demo::counter> counters;
     co_await counters.start();
     co_await cluster.start();
