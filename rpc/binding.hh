@@ -51,8 +51,7 @@ namespace detail {
 
 /// A method's parameters as the fields of a message; the error names the one that can't be sent.
 template <class Tag>
-std::optional<error> encode_arguments(std::string& out,
-                                      const typename method_traits<Tag>::arguments& arguments) {
+std::optional<error> encode_arguments(std::string& out, const typename method_traits<Tag>::arguments& arguments) {
   using traits = method_traits<Tag>;
   std::size_t bad = no_key;
   [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -68,8 +67,7 @@ std::optional<error> encode_arguments(std::string& out,
 }
 
 template <class Tag>
-std::optional<error> decode_arguments(std::string_view request,
-                                      typename method_traits<Tag>::arguments& arguments) {
+std::optional<error> decode_arguments(std::string_view request, typename method_traits<Tag>::arguments& arguments) {
   using traits = method_traits<Tag>;
   wire::reader in(request);
   std::string_view at;
@@ -128,11 +126,8 @@ future<std::string> call_with_bytes(service_core& core, shard_id to, std::string
   using traits = method_traits<Tag>;
   typename traits::arguments arguments{};
   if (auto bad = decode_arguments<Tag>(request, arguments)) co_return std::move(*bad);
-  auto called = std::apply(
-      [&](auto&... a) {
-        return call_method<Tag>(&core, to, no_timeout, std::move(a)...);
-      },
-      arguments);
+  auto called =
+      std::apply([&](auto&... a) { return call_method<Tag>(&core, to, no_timeout, std::move(a)...); }, arguments);
   std::string reply;
   auto outcome = co_await as_result(std::move(called));
   if (!outcome) co_return std::move(outcome).error();
@@ -184,8 +179,8 @@ std::shared_ptr<const service_binding> bind(const sharded_ref<S>& service) {
   binding->core = &service.core();
   for_each_method<S>([&]<class Tag>(Tag) {
     const auto& described = binding->schema.methods[binding->methods.size()];
-    binding->methods.push_back({described.name, fingerprint(binding->schema, described),
-                                &detail::call_with_bytes<Tag>, detail::key_function_of<Tag>()});
+    binding->methods.push_back({described.name, fingerprint(binding->schema, described), &detail::call_with_bytes<Tag>,
+                                detail::key_function_of<Tag>()});
   });
   return binding;
 }

@@ -53,8 +53,7 @@ result<remote_route> find_route(service_core& cluster, const remote_target& targ
   const duration longest = timeout != no_timeout ? timeout : here->options().call_timeout;
   // A deadline of the context comes instead of the default, not on top of it.
   const bool inherited = timeout == no_timeout && current_deadline() != never;
-  route.deadline = inherited ? current_deadline()
-                             : std::min(current_deadline(), saturating_add(mono_now(), longest));
+  route.deadline = inherited ? current_deadline() : std::min(current_deadline(), saturating_add(mono_now(), longest));
   if (m->id != here->options().self) {
     auto found = here->link_to(m->id, route.shard);
     if (!found) return std::move(found).error();
@@ -63,12 +62,11 @@ result<remote_route> find_route(service_core& cluster, const remote_target& targ
   }
   route.local = here->local(service);
   if (route.local == nullptr) {
-    return error(status_code::unimplemented,
-                 "no method of " + std::string(service) + ": this node does not serve it");
+    return error(status_code::unimplemented, "no method of " + std::string(service) + ": this node does not serve it");
   }
   if (route.shard >= shard_count()) {
-    return error(status_code::out_of_range, "this node has " + std::to_string(shard_count()) +
-                                                " shards, none is " + std::to_string(route.shard));
+    return error(status_code::out_of_range,
+                 "this node has " + std::to_string(shard_count()) + " shards, none is " + std::to_string(route.shard));
   }
   return route;
 }
@@ -122,9 +120,7 @@ future<> cluster::start() {
   if (!listener) co_await fail(std::move(listener).error());
   address_ = (*listener)->address();
   core.stop_all = [&core] { return stop_everywhere(core); };
-  const auto make = [&core, options = options_] {
-    core.open(std::make_unique<rpc::node>(options, core).release());
-  };
+  const auto make = [&core, options = options_] { core.open(std::make_unique<rpc::node>(options, core).release()); };
   co_await with_context({}, [&make] { return on_all_shards(make); });
   const context_ptr none;
   const detail::context_scope in_no_context(none.get());  // what start() spawns outlives the caller

@@ -15,9 +15,9 @@
 // Errors: `invalid_argument` naming the field. Nesting deeper than `nesting_max` is refused.
 #pragma once
 
-#include <cstdint>
 #include <array>
 #include <bit>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -60,7 +60,8 @@ template <class T>
 struct scalar;
 
 template <class T>
-using enum_number = typename std::conditional_t<std::is_enum_v<T>, std::underlying_type<T>, std::type_identity<T>>::type;
+using enum_number =
+    typename std::conditional_t<std::is_enum_v<T>, std::underlying_type<T>, std::type_identity<T>>::type;
 
 template <class T>
   requires std::is_integral_v<T> || std::is_enum_v<T>
@@ -69,15 +70,14 @@ struct scalar<T> {
                 "an enum on the wire is an int32: its underlying type has to fit");
   static constexpr bool is_signed = std::is_enum_v<T> || std::is_signed_v<T>;
   static constexpr wire::field_kind kind = std::is_same_v<T, bool> ? field_kind::boolean
-                                     : std::is_enum_v<T>     ? field_kind::int32
-                                     : sizeof(T) == 8 ? (is_signed ? field_kind::int64 : field_kind::uint64)
-                                                      : (is_signed ? field_kind::int32 : field_kind::uint32);
+                                           : std::is_enum_v<T>     ? field_kind::int32
+                                           : sizeof(T) == 8 ? (is_signed ? field_kind::int64 : field_kind::uint64)
+                                                            : (is_signed ? field_kind::int32 : field_kind::uint32);
   static constexpr wire::wire_type type = wire_type::varint;
 
   static std::uint64_t number(T value) noexcept {
     // Negative numbers are sign-extended to 64 bits, as protobuf does for int32 too.
-    return is_signed ? static_cast<std::uint64_t>(static_cast<std::int64_t>(value))
-                     : static_cast<std::uint64_t>(value);
+    return is_signed ? static_cast<std::uint64_t>(static_cast<std::int64_t>(value)) : static_cast<std::uint64_t>(value);
   }
   static std::size_t size(T value) noexcept { return varint_size(number(value)); }
   static bool put(std::string& out, T value) {
@@ -192,7 +192,8 @@ struct scalar<T> {
     put_varint(out, message_size(v));
     return put_message(out, v) == nullptr;
   }
-  static bool is_default(const T&) noexcept { return false; }
+  // One that is there but all default is not sent: who has to tell it from none uses std::optional.
+  static bool is_default(const T& v) { return message_size(v) == 0; }
   static bool get(reader& in, T& v, unsigned depth) {
     std::string_view content;
     if (depth >= nesting_max) return in.fail();
@@ -207,8 +208,7 @@ concept on_wire_scalar = requires { scalar<T>::kind; };
 /// get (of the field the reader stands at).
 template <class T>
 struct field {
-  static_assert(on_wire_scalar<T>,
-                "this type has no protobuf encoding: see the list in atoll/rpc/codec.hh");
+  static_assert(on_wire_scalar<T>, "this type has no protobuf encoding: see the list in atoll/rpc/codec.hh");
   static std::size_t size(std::uint32_t number, const T& value) {
     return scalar<T>::is_default(value) ? 0 : tag_size(number) + scalar<T>::size(value);
   }
@@ -353,9 +353,8 @@ template <class T>
 std::size_t message_size(const T& message) {
   std::size_t n = 0;
   std::uint32_t number = 0;
-  boost::hana::for_each(message_members<T>(), [&]<class M>(M) {
-    n += field<typename M::type>::size(++number, M::get(message));
-  });
+  boost::hana::for_each(message_members<T>(),
+                        [&]<class M>(M) { n += field<typename M::type>::size(++number, M::get(message)); });
   return n;
 }
 

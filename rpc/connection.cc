@@ -97,8 +97,7 @@ future<> connection::end_with(error why) {
   close(std::move(why));
 }
 
-future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string received,
-                              handler on_frame) {
+future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string received, handler on_frame) {
   const auto keep = shared_from_this();
   stream_ = std::move(stream);
   in_ = std::move(received);
@@ -115,8 +114,7 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
       continue;
     }
     make_room();
-    auto read = co_await as_result(
-        stream_->read_some(std::span<char>(in_.data() + in_end_, in_.size() - in_end_)));
+    auto read = co_await as_result(stream_->read_some(std::span<char>(in_.data() + in_end_, in_.size() - in_end_)));
     if (!read) {
       close(std::move(read).error());
     } else if (*read == 0) {

@@ -16,12 +16,12 @@ result<frame_header> parse_header(std::string_view bytes) {
   std::memcpy(&zero, bytes.data() + 5, 3);
   std::memcpy(&header.call_id, bytes.data() + 8, 8);
   if (header.body_bytes > frame_bytes_max) {
-    return error(status_code::resource_exhausted,
-                 "a frame of " + std::to_string(header.body_bytes) + " bytes; at most " +
-                     std::to_string(frame_bytes_max) + " are allowed");
+    return error(status_code::resource_exhausted, "a frame of " + std::to_string(header.body_bytes) +
+                                                      " bytes; at most " + std::to_string(frame_bytes_max) +
+                                                      " are allowed");
   }
-  if (kind < static_cast<std::uint8_t>(frame_kind::hello) ||
-      kind > static_cast<std::uint8_t>(frame_kind::goaway) || zero != 0) {
+  if (kind < static_cast<std::uint8_t>(frame_kind::hello) || kind > static_cast<std::uint8_t>(frame_kind::goaway) ||
+      zero != 0) {
     return error(status_code::invalid_argument, "a malformed frame header");
   }
   header.kind = static_cast<frame_kind>(kind);
@@ -41,9 +41,9 @@ void put_frame(std::string& out, frame_kind kind, std::uint64_t call_id, std::st
 
 void put_failure(std::string& out, std::uint64_t call_id, const error& e) {
   constexpr std::size_t message_bytes_max = 64U << 10;
-  put_frame(out, frame_kind::failure, call_id,
-            failure_body{static_cast<std::uint32_t>(e.code()),
-                         wire::to_utf8(e.message().substr(0, message_bytes_max))});
+  put_frame(
+      out, frame_kind::failure, call_id,
+      failure_body{static_cast<std::uint32_t>(e.code()), wire::to_utf8(e.message().substr(0, message_bytes_max))});
 }
 
 error parse_failure(std::string_view body) {

@@ -10,8 +10,7 @@ namespace atoll_root::atoll::rpc {
 
 /// A call whose reply is awaited: the state of the caller's future and the timer of its deadline.
 struct link::pending_call final : detail::state<std::string>, timer_node {
-  explicit pending_call(link& l) noexcept
-      : detail::state<std::string>(&destroy), timer_node(&expire), owner(l) {}
+  explicit pending_call(link& l) noexcept : detail::state<std::string>(&destroy), timer_node(&expire), owner(l) {}
 
   static void expire(timer_node* t) noexcept {
     auto* self = static_cast<pending_call*>(t);
@@ -40,25 +39,21 @@ struct link::pending_call final : detail::state<std::string>, timer_node {
 link::link(link_options options) : options_(std::move(options)) {}
 link::~link() = default;
 
-duration link::backoff_left() const noexcept {
-  return std::max(retry_at_ - mono_now(), duration::zero());
-}
+duration link::backoff_left() const noexcept { return std::max(retry_at_ - mono_now(), duration::zero()); }
 
 std::optional<error> link::refusal() const {
   const bool waiting = state_ == state::idle && mono_now() < retry_at_;
   if (state_ != state::stopped && !waiting && !goaway_) return std::nullopt;
-  return error(status_code::unavailable,
-               "node " + std::to_string(options_.to_node) + " (" + options_.address.to_string() +
-                   ") is down: " + std::string(last_failure_.message()));
+  return error(status_code::unavailable, "node " + std::to_string(options_.to_node) + " (" +
+                                             options_.address.to_string() +
+                                             ") is down: " + std::string(last_failure_.message()));
 }
 
-future<std::string> link::call(const remote_method& method, std::string request,
-                               time_point deadline) {
+future<std::string> link::call(const remote_method& method, std::string request, time_point deadline) {
   if (request.size() + 1024 > frame_bytes_max) {
     return make_failed_future<std::string>(
-        error(status_code::resource_exhausted,
-              "a request of " + std::to_string(request.size()) + " bytes; a frame has room for " +
-                  std::to_string(frame_bytes_max)));
+        error(status_code::resource_exhausted, "a request of " + std::to_string(request.size()) +
+                                                   " bytes; a frame has room for " + std::to_string(frame_bytes_max)));
   }
   const std::uint32_t depth = current_call().depth;
   if (depth > 0 || (in_flight_ < calls_in_flight_max && in_turn_.empty() && called_ == 0)) {
@@ -67,8 +62,8 @@ future<std::string> link::call(const remote_method& method, std::string request,
   return call_in_turn(method, std::move(request), deadline, depth);
 }
 
-future<std::string> link::call_in_turn(const remote_method& method, std::string request,
-                                       time_point deadline, std::uint32_t depth) {
+future<std::string> link::call_in_turn(const remote_method& method, std::string request, time_point deadline,
+                                       std::uint32_t depth) {
   const auto keep = shared_from_this();
   co_await with_deadline(deadline, [this] { return in_turn_.wait(); });
   // The place was held for this call: nobody overtook it.
@@ -94,9 +89,8 @@ future<std::string> link::send(const remote_method& method, std::string request,
   }
   connect_if_idle();
   if (connection_->unsent_bytes() > connection::unsent_bytes_max / 2) {
-    return make_failed_future<std::string>(
-        error(status_code::resource_exhausted,
-              "node " + std::to_string(options_.to_node) + " does not read fast enough"));
+    return make_failed_future<std::string>(error(
+        status_code::resource_exhausted, "node " + std::to_string(options_.to_node) + " does not read fast enough"));
   }
 
   auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this);
@@ -125,8 +119,7 @@ future<std::string> link::send(const remote_method& method, std::string request,
 void link::put_call(const remote_method& method, std::string_view request, const pending_call& pending) {
   const duration left = pending.at - mono_now();
   call_body body;
-  const auto [known, first] =
-      method_ids_.try_emplace(&method, static_cast<std::uint32_t>(method_ids_.size() + 1));
+  const auto [known, first] = method_ids_.try_emplace(&method, static_cast<std::uint32_t>(method_ids_.size() + 1));
   body.method_id = known->second;
   if (first) {
     body.service = method.service;
@@ -195,15 +188,13 @@ future<> link::run() {
   const auto keep = shared_from_this();
   const auto current = connection_;
   const time_point until = saturating_add(mono_now(), options_.connect_timeout);
-  auto stream =
-      co_await as_result(with_deadline(until, [this] { return this_shard().io->connect(options_.address); }));
+  auto stream = co_await as_result(with_deadline(until, [this] { return this_shard().io->connect(options_.address); }));
   if (!stream) {
     connection_ended(stream.error());
     co_return;
   }
   const welcome_timer limit(*this, until);
-  co_await current->run(*std::move(stream), std::string(),
-                        [this](const frame& f) { return on_frame(f); });
+  co_await current->run(*std::move(stream), std::string(), [this](const frame& f) { return on_frame(f); });
   connection_ended(current->reason());
 }
 
@@ -257,10 +248,9 @@ void link::connection_ended(const error& why) {
     const auto half = static_cast<std::uint64_t>(backoff_.count() / 2);
     retry_at_ = mono_now() + duration(static_cast<std::int64_t>(half + this_shard().random.below(half)));
   }
-  const error broken(status_code::unavailable,
-                     "node " + std::to_string(options_.to_node) + " (" +
-                         options_.address.to_string() + "): " + std::string(why.message()) +
-                         (was_up ? "; whether the call was carried out is unknown" : ""));
+  const error broken(status_code::unavailable, "node " + std::to_string(options_.to_node) + " (" +
+                                                   options_.address.to_string() + "): " + std::string(why.message()) +
+                                                   (was_up ? "; whether the call was carried out is unknown" : ""));
   for (std::size_t slot = 0; slot < calls_.size(); ++slot) {
     if (calls_[slot] != nullptr) finish(calls_[slot]->id, broken);
   }

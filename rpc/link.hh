@@ -95,8 +95,8 @@ class link : public std::enable_shared_from_this<link> {
     const remote_method* method;
     std::string request;
   };
-  std::vector<unsent_call> unsent_;       // made while connecting
-  std::vector<pending_call*> calls_;      // by the low half of the call id
+  std::vector<unsent_call> unsent_;   // made while connecting
+  std::vector<pending_call*> calls_;  // by the low half of the call id
   std::vector<std::uint32_t> free_slots_;
   std::uint32_t generation_ = 0;  // the high half: a late reply finds no call
   std::uint32_t in_flight_ = 0;

@@ -54,16 +54,15 @@ service_core* node::local(std::string_view service) const noexcept {
 }
 
 const member* node::find(node_id id) const noexcept {
-  const auto found = std::find_if(members_.begin(), members_.end(),
-                                  [id](const member& m) { return m.id == id; });
+  const auto found = std::find_if(members_.begin(), members_.end(), [id](const member& m) { return m.id == id; });
   return found == members_.end() ? nullptr : &*found;
 }
 
 result<link*> node::link_to(node_id id, shard_id shard) {
   auto known = links_.find({id, shard});
   if (known == links_.end()) {
-    const auto p = std::find_if(options_.peers.begin(), options_.peers.end(),
-                                [id](const peer& each) { return each.id == id; });
+    const auto p =
+        std::find_if(options_.peers.begin(), options_.peers.end(), [id](const peer& each) { return each.id == id; });
     if (p == options_.peers.end()) {
       return error(status_code::not_found, "the cluster has no node " + std::to_string(id));
     }
@@ -81,12 +80,9 @@ result<link*> node::link_to(node_id id, shard_id shard) {
 }
 
 const member& node::owner_of(std::uint64_t key_hash) const noexcept {
-  const auto score = [key_hash](const member& m) {
-    return mix_hash(key_hash ^ mix_hash(std::uint64_t{m.id} + 1));
-  };
-  return *std::max_element(members_.begin(), members_.end(), [&score](const member& a, const member& b) {
-    return score(a) < score(b);
-  });
+  const auto score = [key_hash](const member& m) { return mix_hash(key_hash ^ mix_hash(std::uint64_t{m.id} + 1)); };
+  return *std::max_element(members_.begin(), members_.end(),
+                           [&score](const member& a, const member& b) { return score(a) < score(b); });
 }
 
 void node::set_member(node_id id, shard_id shards, bool up) {

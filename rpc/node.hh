@@ -28,9 +28,9 @@ struct peer {
 };
 
 struct cluster_options {
-  std::string name = "atoll";  // nodes of differently named clusters refuse each other
-  node_id self = 0;            // which of the peers this node is
-  std::vector<peer> peers;     // every member, this node too; the same on each
+  std::string name = "atoll";                        // nodes of differently named clusters refuse each other
+  node_id self = 0;                                  // which of the peers this node is
+  std::vector<peer> peers;                           // every member, this node too; the same on each
   duration call_timeout = std::chrono::seconds(10);  // of calls in a context without a deadline
   duration connect_timeout = std::chrono::seconds(3);
   duration hello_timeout = std::chrono::seconds(5);   // for a connection's first frame

@@ -75,8 +75,7 @@ class remote_ref : public service_description<S>::template refs<remote_ref<S>> {
  public:
   /// A ref that names nothing; calling it is a bug.
   remote_ref() noexcept = default;
-  remote_ref(service_core& cluster, const remote_target& target) noexcept
-      : cluster_(&cluster), target_(target) {}
+  remote_ref(service_core& cluster, const remote_target& target) noexcept : cluster_(&cluster), target_(target) {}
 
   /// The same ref, whose calls end within `timeout` or by the caller's deadline, whichever is earlier.
   [[nodiscard]] remote_ref within(duration timeout) const noexcept {

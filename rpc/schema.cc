@@ -10,20 +10,16 @@ namespace atoll_root::atoll {
 namespace {
 
 /// A message's shape as text, messages inside it included; `seen` ends recursion.
-std::string shape_of(const service_schema& service, const std::string& name,
-                     std::vector<std::string>& seen) {
+std::string shape_of(const service_schema& service, const std::string& name, std::vector<std::string>& seen) {
   std::string text = name + "{";
   if (std::find(seen.begin(), seen.end(), name) != seen.end()) return text + "...}";
   seen.push_back(name);
-  const auto found =
-      std::find_if(service.messages.begin(), service.messages.end(),
-                   [&name](const message_schema& m) { return m.name == name; });
+  const auto found = std::find_if(service.messages.begin(), service.messages.end(),
+                                  [&name](const message_schema& m) { return m.name == name; });
   ATOLL_ASSERT(found != service.messages.end(), "a schema has all the messages it names");
   for (const auto& f : found->fields) {
-    text += std::to_string(f.number) + f.name + ":" +
-            std::to_string(static_cast<unsigned>(f.kind)) + "," +
-            std::to_string(static_cast<unsigned>(f.label)) + "," +
-            std::to_string(static_cast<unsigned>(f.map_key));
+    text += std::to_string(f.number) + f.name + ":" + std::to_string(static_cast<unsigned>(f.kind)) + "," +
+            std::to_string(static_cast<unsigned>(f.label)) + "," + std::to_string(static_cast<unsigned>(f.map_key));
     if (f.kind == wire::field_kind::message) text += shape_of(service, f.message, seen);
     text += ";";
   }

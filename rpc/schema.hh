@@ -97,8 +97,7 @@ template <class T>
 void describe_field(service_schema& service, message_schema& message, std::string_view name) {
   using shape = field_shape<T>;
   using value = typename shape::value;
-  static_assert(wire::on_wire_scalar<value>,
-                "this type has no protobuf encoding: see the list in atoll/rpc/codec.hh");
+  static_assert(wire::on_wire_scalar<value>, "this type has no protobuf encoding: see the list in atoll/rpc/codec.hh");
   std::string type;
   if constexpr (described_message<value>) {
     type = camel_case(message_name<value>());
@@ -116,9 +115,8 @@ void describe_message(service_schema& service) {
   }
   const auto place = service.messages.size();
   service.messages.push_back(message);
-  boost::hana::for_each(message_members<T>(), [&]<class M>(M) {
-    describe_field<typename M::type>(service, message, M::name());
-  });
+  boost::hana::for_each(message_members<T>(),
+                        [&]<class M>(M) { describe_field<typename M::type>(service, message, M::name()); });
   service.messages.erase(service.messages.begin() + static_cast<std::ptrdiff_t>(place));
   service.add(std::move(message));
 }
@@ -130,8 +128,7 @@ void describe_method(service_schema& service) {
   const std::string base = service.name + name;  // unique in the package
   message_schema request{base + "Request", {}};
   [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (describe_field<std::tuple_element_t<I, typename traits::arguments>>(
-         service, request, traits::parameters.names[I]),
+    (describe_field<std::tuple_element_t<I, typename traits::arguments>>(service, request, traits::parameters.names[I]),
      ...);
   }(std::make_index_sequence<traits::arity>());
   std::string reply = base + "Reply";

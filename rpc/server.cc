@@ -20,9 +20,7 @@ class handshake_timer final : timer_node {
   }
 
  private:
-  static void fire(timer_node* t) noexcept {
-    static_cast<handshake_timer*>(t)->stream_.shutdown();
-  }
+  static void fire(timer_node* t) noexcept { static_cast<handshake_timer*>(t)->stream_.shutdown(); }
   tcp_stream& stream_;
 };
 
@@ -34,7 +32,8 @@ error malformed(const char* what) { return {status_code::invalid_argument, what}
 class server::session : public std::enable_shared_from_this<session> {
  public:
   explicit session(server& owner)
-      : owner_(owner), connection_(std::make_shared<connection>(connection::role::serves, owner.options_.frame_timeout)) {}
+      : owner_(owner),
+        connection_(std::make_shared<connection>(connection::role::serves, owner.options_.frame_timeout)) {}
 
   [[nodiscard]] connection& link() noexcept { return *connection_; }
 
@@ -94,8 +93,7 @@ class server::session : public std::enable_shared_from_this<session> {
     auto method = find(call);
     if (!method) return fail(f.call_id, method.error());
     if (in_flight_ >= calls_in_flight_max || request_bytes_ + f.body.size() > request_bytes_max) {
-      return fail(f.call_id, error(status_code::resource_exhausted,
-                                   "too many calls under way on this connection"));
+      return fail(f.call_id, error(status_code::resource_exhausted, "too many calls under way on this connection"));
     }
     if (owner_.stopping_) {
       return fail(f.call_id, error(status_code::unavailable, "the node is stopping"));
@@ -106,15 +104,13 @@ class server::session : public std::enable_shared_from_this<session> {
     if (call.timeout_us != 0) {
       // What doesn't fit a duration is some 292 years away.
       constexpr std::uint64_t longest_us = std::numeric_limits<std::int64_t>::max() / 1000;
-      values.deadline = saturating_add(
-          mono_now(), std::chrono::microseconds(std::min(call.timeout_us, longest_us)));
+      values.deadline = saturating_add(mono_now(), std::chrono::microseconds(std::min(call.timeout_us, longest_us)));
     }
     static_cast<void>(serve_call(f.call_id, **method, call.request, values, f.body.size()));
   }
 
   result<const known_method*> find(const call_body& call) {
-    if (call.method_id == 0 || call.method_id > methods_max ||
-        call.method_id > methods_.size() + 1) {
+    if (call.method_id == 0 || call.method_id > methods_max || call.method_id > methods_.size() + 1) {
       return malformed("a call with a method number out of turn");
     }
     if (call.service.size() > name_bytes_max || call.method.size() > name_bytes_max) {
@@ -137,8 +133,8 @@ class server::session : public std::enable_shared_from_this<session> {
     known.binding = service->second;
     known.method = known.binding->find(known.name);
     if (known.method != nullptr && fingerprint != 0 && known.method->fingerprint != fingerprint) {
-      log_warning("a peer describes {}/{} differently: another version of the service runs there",
-                  known.service, known.name);
+      log_warning("a peer describes {}/{} differently: another version of the service runs there", known.service,
+                  known.name);
     }
   }
 
@@ -147,25 +143,24 @@ class server::session : public std::enable_shared_from_this<session> {
     link().flush_soon();
   }
 
-  future<> serve_call(std::uint64_t call_id, const known_method& known, std::string_view request,
-                      call_values values, std::size_t bytes) {
+  future<> serve_call(std::uint64_t call_id, const known_method& known, std::string_view request, call_values values,
+                      std::size_t bytes) {
     const auto keep = shared_from_this();
     const auto binding = known.binding;
     const auto* method = known.method;
     ++in_flight_;
     request_bytes_ += bytes;
     // `request` lies in the input buffer: it is decoded before the first suspension.
-    auto outcome = co_await as_result(with_context(values, [&binding, method, request] {
-      return method->call(*binding->core, this_shard_id(), request);
-    }));
+    auto outcome = co_await as_result(with_context(
+        values, [&binding, method, request] { return method->call(*binding->core, this_shard_id(), request); }));
     --in_flight_;
     request_bytes_ -= bytes;
     if (!outcome) {
       fail(call_id, outcome.error());
     } else if (outcome->size() > frame_bytes_max) {
-      fail(call_id, error(status_code::resource_exhausted,
-                          "a reply of " + std::to_string(outcome->size()) + " bytes; at most " +
-                              std::to_string(frame_bytes_max) + " are allowed"));
+      fail(call_id,
+           error(status_code::resource_exhausted, "a reply of " + std::to_string(outcome->size()) + " bytes; at most " +
+                                                      std::to_string(frame_bytes_max) + " are allowed"));
     } else {
       put_frame(link().out(), frame_kind::reply, call_id, *outcome);
       link().flush_soon();
@@ -210,8 +205,8 @@ future<> server::accept_connections() {
 void server::log_refusal(const std::string& peer, const error& why) {
   ++refusals_unlogged_;
   if (mono_now() < next_refusal_logged_) return;
-  log_warning("rpc: refused a connection from {}: {} ({} since the last such line)", peer,
-              why.to_string(), refusals_unlogged_);
+  log_warning("rpc: refused a connection from {}: {} ({} since the last such line)", peer, why.to_string(),
+              refusals_unlogged_);
   refusals_unlogged_ = 0;
   next_refusal_logged_ = mono_now() + std::chrono::seconds(1);
 }
@@ -245,8 +240,7 @@ std::optional<error> check_hello(const hello_body& hello, const server_options& 
   }
   if (hello.to_node != here.node) {
     return error(status_code::failed_precondition,
-                 "this is node " + std::to_string(here.node) + ", not " +
-                     std::to_string(hello.to_node));
+                 "this is node " + std::to_string(here.node) + ", not " + std::to_string(hello.to_node));
   }
   if (hello.to_shard >= shard_count()) {
     return error(status_code::out_of_range, "node " + std::to_string(here.node) + " has " +
@@ -307,17 +301,14 @@ void server::adopt(native_socket socket, std::string received) {
   background_.spawn(serve(std::move(s), this_shard().io->attach(std::move(socket)), std::move(received)));
 }
 
-future<> server::serve(std::shared_ptr<session> s, std::unique_ptr<tcp_stream> stream,
-                       std::string received) {
+future<> server::serve(std::shared_ptr<session> s, std::unique_ptr<tcp_stream> stream, std::string received) {
   const auto peer = stream->peer();
   const auto place = sessions_.insert(sessions_.end(), s);
-  co_await s->link().run(std::move(stream), std::move(received),
-                         [&s](const frame& f) { return s->on_frame(f); });
+  co_await s->link().run(std::move(stream), std::move(received), [&s](const frame& f) { return s->on_frame(f); });
   sessions_.erase(place);
   s->ended();
   const error& ended = s->link().reason();
-  if (ended.code() == status_code::invalid_argument ||
-      ended.code() == status_code::resource_exhausted) {
+  if (ended.code() == status_code::invalid_argument || ended.code() == status_code::resource_exhausted) {
     log_refusal(peer, ended);
   } else {
     log_debug("rpc: connection from {} ended: {}", peer, ended.to_string());

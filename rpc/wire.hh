@@ -39,9 +39,7 @@ inline void put_varint(std::string& out, std::uint64_t value) {
   out.append(bytes, n);
 }
 
-inline std::size_t tag_size(std::uint32_t field) noexcept {
-  return varint_size(std::uint64_t{field} << 3);
-}
+inline std::size_t tag_size(std::uint32_t field) noexcept { return varint_size(std::uint64_t{field} << 3); }
 inline void put_tag(std::string& out, std::uint32_t field, wire_type t) {
   put_varint(out, (std::uint64_t{field} << 3) | static_cast<std::uint64_t>(t));
 }
@@ -66,8 +64,7 @@ std::string to_utf8(std::string_view bytes);
 
 class reader {
  public:
-  explicit reader(std::string_view bytes) noexcept
-      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit reader(std::string_view bytes) noexcept : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   /// Moves to the next field; false at the end and after a failure.
   bool next() noexcept {

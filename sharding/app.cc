@@ -42,8 +42,7 @@ void unblock_stop_signals() noexcept {
 }  // namespace
 
 struct app::command_line {
-  command_line(std::string name, std::string description)
-      : parser(std::move(description), std::move(name)) {}
+  command_line(std::string name, std::string description) : parser(std::move(description), std::move(name)) {}
 
   /// A number without a sign that the type can hold, whatever the parser would make of others.
   template <class Number>
@@ -52,7 +51,7 @@ struct app::command_line {
       Number parsed = 0;
       const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), parsed);
       if (failed == std::errc() && end == text.data() + text.size()) return std::string();
-      return "wants a number from 0 to " + std::to_string(std::numeric_limits<Number>::max());
+      return "wants a number from 0 to " + std::to_string(std::numeric_limits<Number>::max()) + ", not '" + text + "'";
     });
   }
 
@@ -84,8 +83,7 @@ void app::option(const std::string& name, std::uint32_t& value, const std::strin
 void app::option(const std::string& name, std::uint64_t& value, const std::string& help) {
   line_->add_number(name, value, help);
 }
-void app::option(const std::string& name, std::vector<std::string>& value,
-                 const std::string& help) {
+void app::option(const std::string& name, std::vector<std::string>& value, const std::string& help) {
   line_->parser.add_option(name, value, help)->allow_extra_args(false);
 }
 void app::flag(const std::string& name, bool& value, const std::string& help) {
@@ -113,8 +111,7 @@ int app::run(int argc, char** argv, runtime::main_function main) {
 
 future<int> stop_signal() {
   const int signal = co_await this_shard().io->next_signal(stop_signals);
-  log_info("{}: stopping; a second signal ends the process at once",
-           signal == SIGINT ? "SIGINT" : "SIGTERM");
+  log_info("{}: stopping; a second signal ends the process at once", signal == SIGINT ? "SIGINT" : "SIGTERM");
   // Unblocked on this thread, a further signal has its default effect.
   unblock_stop_signals();
   co_return signal;

@@ -66,8 +66,7 @@ template <class R, class F>
 class call_record final : public call_base, public detail::state<R> {
  public:
   static future<R> start(service_core* core, shard_id to, duration timeout, F work) {
-    auto* record = ::new (pool_allocate(sizeof(call_record)))
-        call_record(core, to, timeout, std::move(work));
+    auto* record = ::new (pool_allocate(sizeof(call_record))) call_record(core, to, timeout, std::move(work));
     future<R> f(static_cast<detail::state<R>&>(*record));
     record->call_base::start();
     return f;
@@ -75,13 +74,9 @@ class call_record final : public call_base, public detail::state<R> {
 
  private:
   call_record(service_core* core, shard_id to, duration timeout, F work)
-      : call_base(core, to, timeout, &execute, &expire),
-        detail::state<R>(&destroy),
-        work_(std::move(work)) {}
+      : call_base(core, to, timeout, &execute, &expire), detail::state<R>(&destroy), work_(std::move(work)) {}
 
-  static call_record& of(task* t) noexcept {
-    return static_cast<call_record&>(static_cast<call_base&>(*t));
-  }
+  static call_record& of(task* t) noexcept { return static_cast<call_record&>(static_cast<call_base&>(*t)); }
 
   static void execute(task* t) noexcept {
     call_record& self = of(t);
@@ -143,8 +138,8 @@ class call_record final : public call_base, public detail::state<R> {
   }
 
   F work_;
-  std::optional<future<R>> running_;   // the callee's
-  std::optional<result<R>> outcome_;   // written by the callee, read by the caller
+  std::optional<future<R>> running_;  // the callee's
+  std::optional<result<R>> outcome_;  // written by the callee, read by the caller
 };
 
 /// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work returns a future<R>.

@@ -100,8 +100,8 @@ struct check_signature;
 template <class Method, class R, class... A>
 struct check_signature<Method, R(A...)> {
   static_assert(future_value<R>::is_future, "a service method returns atoll::future<T>");
-  static constexpr bool arguments = (require_value<A, Method>::ok && ...) &&
-                                    (require_sendable<std::remove_cvref_t<A>, Method>::ok && ...);
+  static constexpr bool arguments =
+      (require_value<A, Method>::ok && ...) && (require_sendable<std::remove_cvref_t<A>, Method>::ok && ...);
   static constexpr bool result = require_sendable<typename future_value<R>::type, Method>::ok;
   static constexpr bool ok = arguments && result;
 };
@@ -120,8 +120,7 @@ struct method_traits {
   static constexpr std::size_t key = parameters.key;
 
   static_assert(detail::check_signature<Tag, typename signature::plain>::ok);
-  static_assert(parameters.count == arity,
-                "ATOLL_METHOD names every parameter of the method, in order, and no other");
+  static_assert(parameters.count == arity, "ATOLL_METHOD names every parameter of the method, in order, and no other");
   static_assert(parameters.keys <= 1, "a method has one key(...) at most");
 };
 
@@ -142,20 +141,19 @@ constexpr void for_each_method(F f) {
 
 #define ATOLL_METHOD(method, ...) (method, #__VA_ARGS__)
 
-#define ATOLL_SERVICE(Class, full_name, ...)                                                        \
-  struct atoll_service_description_of_##Class {                                                     \
-    using service = Class;                                                                          \
-    static constexpr std::string_view name = full_name;                                             \
-    ATOLL_DETAIL_EACH(ATOLL_DETAIL_METHOD_TAG, Class, __VA_ARGS__)                                  \
-    using methods = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_NAME, _, __VA_ARGS__)>; \
-    /* A ref's methods: real members with the service's own signatures, one base a method. */       \
-    template <class Caller>                                                                         \
-    struct refs : ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_BASE, Caller, __VA_ARGS__) {};              \
-  };                                                                                                \
-  [[maybe_unused]] inline atoll_service_description_of_##Class atoll_service_of( \
-      std::type_identity<Class>) noexcept { \
-    return {}; \
-  } \
+#define ATOLL_SERVICE(Class, full_name, ...)                                                                          \
+  struct atoll_service_description_of_##Class {                                                                       \
+    using service = Class;                                                                                            \
+    static constexpr std::string_view name = full_name;                                                               \
+    ATOLL_DETAIL_EACH(ATOLL_DETAIL_METHOD_TAG, Class, __VA_ARGS__)                                                    \
+    using methods = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_NAME, _, __VA_ARGS__)>;                \
+    /* A ref's methods: real members with the service's own signatures, one base a method. */                         \
+    template <class Caller>                                                                                           \
+    struct refs : ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_BASE, Caller, __VA_ARGS__) {};                                \
+  };                                                                                                                  \
+  [[maybe_unused]] inline atoll_service_description_of_##Class atoll_service_of(std::type_identity<Class>) noexcept { \
+    return {};                                                                                                        \
+  }                                                                                                                   \
   static_assert(true, "a semicolon ends the description")
 
 #define ATOLL_DETAIL_UNWRAP(...) __VA_ARGS__
@@ -163,24 +161,22 @@ constexpr void for_each_method(F f) {
 
 #define ATOLL_DETAIL_METHOD_TAG(Class, method) \
   ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_TAG_, Class, ATOLL_DETAIL_UNWRAP method)
-#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names)                                              \
-  struct method_##method {                                                                          \
-    static constexpr auto pointer = &Class::method;                                                 \
-    static constexpr std::string_view name = #method;                                               \
-    static constexpr std::string_view parameters = names;                                           \
-  };                                                                                                \
-  template <class Caller, class Plain>                                                              \
-  struct call_##method;                                                                             \
-  template <class Caller, class R, class... A>                                                      \
-  struct call_##method<Caller, R(A...)> {                                                           \
-    R method(A... arguments) const {                                                                \
-      return static_cast<const Caller*>(this)->template call<method_##method>(                      \
-          std::forward<A>(arguments)...);                                                           \
-    }                                                                                               \
+#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names)                                                        \
+  struct method_##method {                                                                                    \
+    static constexpr auto pointer = &Class::method;                                                           \
+    static constexpr std::string_view name = #method;                                                         \
+    static constexpr std::string_view parameters = names;                                                     \
+  };                                                                                                          \
+  template <class Caller, class Plain>                                                                        \
+  struct call_##method;                                                                                       \
+  template <class Caller, class R, class... A>                                                                \
+  struct call_##method<Caller, R(A...)> {                                                                     \
+    R method(A... arguments) const {                                                                          \
+      return static_cast<const Caller*>(this)->template call<method_##method>(std::forward<A>(arguments)...); \
+    }                                                                                                         \
   };
 
-#define ATOLL_DETAIL_METHOD_NAME(_, method) \
-  ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_NAME_, ATOLL_DETAIL_UNWRAP method)
+#define ATOLL_DETAIL_METHOD_NAME(_, method) ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_NAME_, ATOLL_DETAIL_UNWRAP method)
 #define ATOLL_DETAIL_METHOD_NAME_(method, names) method_##method
 
 #define ATOLL_DETAIL_METHOD_BASE(Caller, method) \

@@ -22,8 +22,7 @@ mailroom::mailroom(shard_id shards)
 }
 
 void mailroom::knock(door& d) noexcept {
-  if (d.asleep.load(std::memory_order_seq_cst) &&
-      d.asleep.exchange(false, std::memory_order_seq_cst)) {
+  if (d.asleep.load(std::memory_order_seq_cst) && d.asleep.exchange(false, std::memory_order_seq_cst)) {
     d.io->interrupt();
   }
 }
@@ -49,13 +48,11 @@ void mailroom::send_foreign(task& t, shard_id to) noexcept {
   task* newest = d.foreign.load(std::memory_order_relaxed);
   do {
     t.next = newest;
-  } while (!d.foreign.compare_exchange_weak(newest, &t, std::memory_order_seq_cst,
-                                            std::memory_order_relaxed));
+  } while (!d.foreign.compare_exchange_weak(newest, &t, std::memory_order_seq_cst, std::memory_order_relaxed));
   knock(d);
 }
 
-mail_poller::mail_poller(mailroom& room, shard_id self)
-    : room_(room), self_(self), unpublished_(room.shards()) {
+mail_poller::mail_poller(mailroom& room, shard_id self) : room_(room), self_(self), unpublished_(room.shards()) {
   targets_.reserve(room.shards());
 }
 
@@ -122,8 +119,6 @@ bool mail_poller::try_sleep() noexcept {
   return quiet;
 }
 
-void mail_poller::woken() noexcept {
-  room_.doors_[self_].asleep.store(false, std::memory_order_relaxed);
-}
+void mail_poller::woken() noexcept { room_.doors_[self_].asleep.store(false, std::memory_order_relaxed); }
 
 }  // namespace atoll_root::atoll

@@ -14,8 +14,8 @@
 #include <type_traits>
 
 #include <boost/hana/core/when.hpp>
-#include <boost/hana/fwd/accessors.hpp>
 #include <boost/hana/for_each.hpp>
+#include <boost/hana/fwd/accessors.hpp>
 #include <boost/hana/pair.hpp>
 #include <boost/hana/string.hpp>
 #include <boost/hana/tuple.hpp>
@@ -69,31 +69,27 @@ template <class T>
 struct accessors_impl<T, when<atoll::described_message<T>>> {
   static constexpr auto apply() {
     return unpack(atoll::message_members<T>(), []<class... M>(M...) {
-      return make_tuple(make_pair(M::hana_name(), [](auto&& object) -> decltype(auto) {
-        return M::get(object);
-      })...);
+      return make_tuple(make_pair(M::hana_name(), [](auto&& object) -> decltype(auto) { return M::get(object); })...);
     });
   }
 };
 
 }  // namespace boost::hana
 
-#define ATOLL_MESSAGE(Class, ...)                                                             \
-  struct atoll_message_description_of_##Class {                                               \
-    static constexpr std::string_view name = #Class;                                          \
-    ATOLL_DETAIL_EACH(ATOLL_DETAIL_FIELD_NAME, Class, __VA_ARGS__)                            \
-    using members =                                                                           \
-        ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_MEMBER, Class, __VA_ARGS__)>;     \
-  };                                                                                          \
-  [[maybe_unused]] inline atoll_message_description_of_##Class atoll_message_of( \
-      std::type_identity<Class>) noexcept { \
-    return {}; \
-  } \
+#define ATOLL_MESSAGE(Class, ...)                                                                                     \
+  struct atoll_message_description_of_##Class {                                                                       \
+    static constexpr std::string_view name = #Class;                                                                  \
+    ATOLL_DETAIL_EACH(ATOLL_DETAIL_FIELD_NAME, Class, __VA_ARGS__)                                                    \
+    using members = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_MEMBER, Class, __VA_ARGS__)>;                 \
+  };                                                                                                                  \
+  [[maybe_unused]] inline atoll_message_description_of_##Class atoll_message_of(std::type_identity<Class>) noexcept { \
+    return {};                                                                                                        \
+  }                                                                                                                   \
   static_assert(true, "a semicolon ends the description")
 
-#define ATOLL_DETAIL_FIELD_NAME(Class, field)             \
-  struct field_##field {                                  \
-    static constexpr std::string_view value = #field;     \
+#define ATOLL_DETAIL_FIELD_NAME(Class, field)                                        \
+  struct field_##field {                                                             \
+    static constexpr std::string_view value = #field;                                \
     static constexpr auto hana_name() noexcept { return BOOST_HANA_STRING(#field); } \
   };
 #define ATOLL_DETAIL_MEMBER(Class, field) \

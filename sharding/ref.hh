@@ -28,12 +28,10 @@ auto call_method(service_core* core, shard_id to, duration timeout, A&&... argum
   using traits = method_traits<Tag>;
   using arguments_tuple = typename traits::arguments;
   return start_call<typename traits::result>(
-      core, to, timeout,
-      [packed = arguments_tuple(std::forward<A>(arguments)...)](void* instance) mutable {
+      core, to, timeout, [packed = arguments_tuple(std::forward<A>(arguments)...)](void* instance) mutable {
         auto& service = *static_cast<typename traits::service*>(instance);
-        return std::apply(
-            [&service](auto&... unpacked) { return (service.*Tag::pointer)(std::move(unpacked)...); },
-            packed);
+        return std::apply([&service](auto&... unpacked) { return (service.*Tag::pointer)(std::move(unpacked)...); },
+                          packed);
       });
 }
 

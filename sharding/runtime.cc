@@ -57,19 +57,16 @@ future<int> call_main(const runtime::main_function& main) { co_return co_await m
 
 }  // namespace
 
-runtime::runtime(const runtime_options& options, mailroom& mail) noexcept
-    : options_(options), mail_(mail) {}
+runtime::runtime(const runtime_options& options, mailroom& mail) noexcept : options_(options), mail_(mail) {}
 
 void runtime::run_shard(shard_id id, shared& state) {
   if (options_.pin) bind_thread(state.processors[id % state.processors.size()]);
   std::optional<reactor> loop;
   auto io = make_epoll_backend();
   if (io) {
-    loop.emplace(reactor_options{.id = id,
-                                 .count = mail_.shards(),
-                                 .seed = options_.seed,
-                                 .spin_for = options_.spin_for},
-                 system_clock(), *std::move(io));
+    loop.emplace(
+        reactor_options{.id = id, .count = mail_.shards(), .seed = options_.seed, .spin_for = options_.spin_for},
+        system_clock(), *std::move(io));
     mail_.open(id, loop->io());
   } else {
     state.failures[id] = io.error();
@@ -104,9 +101,8 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
   runtime_options options = given;
   if (options.shards == 0) options.shards = default_shards();
   if (options.shards > runtime_options::shards_max) {
-    return error(status_code::out_of_range,
-                 "shards: " + std::to_string(options.shards) + " is more than " +
-                     std::to_string(runtime_options::shards_max));
+    return error(status_code::out_of_range, "shards: " + std::to_string(options.shards) + " is more than " +
+                                                std::to_string(runtime_options::shards_max));
   }
   if (options.seed == 0) options.seed = system_seed();
   mailroom mail(options.shards);
@@ -125,8 +121,7 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
         threads.emplace_back([&process, &state, id] { process.run_shard(id, state); });
       } catch (const std::system_error& e) {
         state.failures[id] = error(status_code::resource_exhausted,
-                                   "can't start a thread for shard " + std::to_string(id) + ": " +
-                                       e.what());
+                                   "can't start a thread for shard " + std::to_string(id) + ": " + e.what());
         state.failed = true;
         for (; id < options.shards; ++id) state.everyone.arrive_and_drop();
       }

@@ -19,9 +19,9 @@ namespace atoll_root::atoll {
 struct runtime_options {
   static constexpr shard_id shards_max = 256;
 
-  shard_id shards = 0;  // 1 to shards_max; 0: default_shards()
-  bool pin = true;      // threads to processors
-  std::uint64_t seed = 0;  // of the shards' random numbers; 0: drawn from the system
+  shard_id shards = 0;                                // 1 to shards_max; 0: default_shards()
+  bool pin = true;                                    // threads to processors
+  std::uint64_t seed = 0;                             // of the shards' random numbers; 0: drawn from the system
   duration spin_for = std::chrono::microseconds(40);  // of an idle shard before it sleeps
 };
 

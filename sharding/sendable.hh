@@ -51,10 +51,9 @@ inline constexpr bool all_sendable = (is_sendable<T>::value && ...);
 template <class T>
   requires described_message<T>
 struct is_sendable<T> {
-  static constexpr bool value = decltype(boost::hana::unpack(
-      message_members<T>(), []<class... M>(M...) {
-        return std::bool_constant<all_sendable<typename M::type...>>{};
-      }))::value;
+  static constexpr bool value = decltype(boost::hana::unpack(message_members<T>(), []<class... M>(M...) {
+    return std::bool_constant<all_sendable<typename M::type...>>{};
+  }))::value;
 };
 
 template <>
@@ -77,8 +76,7 @@ template <class T, std::size_t N>
 struct is_sendable<std::array<T, N>> : is_sendable<T> {};
 template <class T, class D>
 struct is_sendable<std::unique_ptr<T, D>>
-    : std::bool_constant<std::is_same_v<D, std::default_delete<T>> && all_sendable<std::remove_extent_t<T>>> {
-};
+    : std::bool_constant<std::is_same_v<D, std::default_delete<T>> && all_sendable<std::remove_extent_t<T>>> {};
 
 // Containers with the standard library's own comparisons, hashers and allocators.
 template <class T>

@@ -34,8 +34,7 @@ future<void*> service_core::close() {
 }
 
 error service_core::not_running() const {
-  return {status_code::unavailable,
-          name_ + " is not running on shard " + std::to_string(this_shard_id())};
+  return {status_code::unavailable, name_ + " is not running on shard " + std::to_string(this_shard_id())};
 }
 
 }  // namespace atoll_root::atoll

@@ -60,8 +60,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   template <class Tag, class... A>
   auto call(A&&... arguments) const {
     constexpr auto key = method_traits<Tag>::key;
-    static_assert(key != no_key,
-                  "this method has no key(...) in its ATOLL_METHOD: say which shard with .at(shard)");
+    static_assert(key != no_key, "this method has no key(...) in its ATOLL_METHOD: say which shard with .at(shard)");
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty sharded_ref");
     const auto hash = key_hash(std::get<key>(std::forward_as_tuple(arguments...)));
     return detail::call_method<Tag>(core_, shard_of_hash(hash, core_->shards()), timeout_,
@@ -125,8 +124,7 @@ class sharded : public sharded_ref<S> {
   sharded& operator=(const sharded&) = delete;
   ~sharded() {
     if (on_shard() && runs()) {
-      log_warning("sharded {} dropped without stop(): it runs until the end of the process",
-                  this->core_->name());
+      log_warning("sharded {} dropped without stop(): it runs until the end of the process", this->core_->name());
     }
   }
 
@@ -199,9 +197,8 @@ class sharded : public sharded_ref<S> {
         return instance == nullptr ? make_ready_future() : instance->stop();
       }));
     }
-    co_await on_all_shards([&core]() -> future<> {
-      const std::unique_ptr<S> last(static_cast<S*>(co_await core.close()));
-    });
+    co_await on_all_shards(
+        [&core]() -> future<> { const std::unique_ptr<S> last(static_cast<S*>(co_await core.close())); });
     if (!stopped) co_await fail(std::move(stopped).error());
   }
 

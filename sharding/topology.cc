@@ -95,8 +95,7 @@ void bind_thread(const processor& where) {
   CPU_ZERO(&mask);
   CPU_SET(where.cpu, &mask);
   if (::sched_setaffinity(0, sizeof mask, &mask) != 0) {
-    log_warning("can't bind a shard to processor {}: {}; it floats", where.cpu,
-                std::strerror(errno));
+    log_warning("can't bind a shard to processor {}: {}; it floats", where.cpu, std::strerror(errno));
   }
   if (::numa_available() >= 0 && ::numa_max_node() > 0) ::numa_set_preferred(where.numa_node);
 }

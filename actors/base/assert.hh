@@ -13,14 +13,13 @@
 namespace atoll_root::atoll::detail {
 
 /// Prints the failed condition with its place to stderr and aborts.
-[[noreturn]] void assert_failed(const char* condition, const char* why, const char* file,
-                                int line) noexcept;
+[[noreturn]] void assert_failed(const char* condition, const char* why, const char* file, int line) noexcept;
 
 }  // namespace atoll_root::atoll::detail
 
-#define ATOLL_ASSERT(condition, why)                                             \
-  do {                                                                           \
-    if (!(condition)) [[unlikely]] {                                             \
-      ::atoll_root::atoll::detail::assert_failed(#condition, (why), __FILE__, __LINE__);     \
-    }                                                                            \
+#define ATOLL_ASSERT(condition, why)                                                     \
+  do {                                                                                   \
+    if (!(condition)) [[unlikely]] {                                                     \
+      ::atoll_root::atoll::detail::assert_failed(#condition, (why), __FILE__, __LINE__); \
+    }                                                                                    \
   } while (false)

@@ -14,23 +14,10 @@ namespace atoll_root::atoll {
 namespace {
 
 constexpr std::array<std::string_view, 17> code_names = {
-    "ok",
-    "cancelled",
-    "unknown",
-    "invalid_argument",
-    "deadline_exceeded",
-    "not_found",
-    "already_exists",
-    "permission_denied",
-    "resource_exhausted",
-    "failed_precondition",
-    "aborted",
-    "out_of_range",
-    "unimplemented",
-    "internal",
-    "unavailable",
-    "data_loss",
-    "unauthenticated",
+    "ok",        "cancelled",       "unknown",           "invalid_argument",   "deadline_exceeded",
+    "not_found", "already_exists",  "permission_denied", "resource_exhausted", "failed_precondition",
+    "aborted",   "out_of_range",    "unimplemented",     "internal",           "unavailable",
+    "data_loss", "unauthenticated",
 };
 
 status_code code_for_errno(int number) noexcept {
@@ -68,13 +55,10 @@ status_code code_for_errno(int number) noexcept {
 
 }  // namespace
 
-std::string_view to_string(status_code code) noexcept {
-  return code_names[static_cast<std::size_t>(code)];
-}
+std::string_view to_string(status_code code) noexcept { return code_names[static_cast<std::size_t>(code)]; }
 
 status_code status_code_from_wire(std::uint64_t number) noexcept {
-  return number >= 1 && number < code_names.size() ? static_cast<status_code>(number)
-                                                   : status_code::unknown;
+  return number >= 1 && number < code_names.size() ? static_cast<status_code>(number) : status_code::unknown;
 }
 
 error::error(status_code code) : code_(code) {
@@ -86,8 +70,7 @@ error::error(status_code code, std::string message) : error(code) {
 }
 
 error::error(const error& other)
-    : payload_(other.payload_ ? std::make_unique<payload>(*other.payload_) : nullptr),
-      code_(other.code_) {}
+    : payload_(other.payload_ ? std::make_unique<payload>(*other.payload_) : nullptr), code_(other.code_) {}
 
 error& error::operator=(const error& other) {
   if (this != &other) *this = error(other);

@@ -37,8 +37,7 @@ void write_log(log_level level, fmt::string_view format, fmt::format_args argume
     fmt::memory_buffer line;
     auto out = std::back_inserter(line);
     if (on_shard()) {
-      fmt::format_to(out, "{} [shard {}] ", level_names[static_cast<std::size_t>(level)],
-                     this_shard_id());
+      fmt::format_to(out, "{} [shard {}] ", level_names[static_cast<std::size_t>(level)], this_shard_id());
     } else {
       fmt::format_to(out, "{} ", level_names[static_cast<std::size_t>(level)]);
     }

@@ -34,8 +34,7 @@ class [[nodiscard]] result {
       : state_(std::in_place_index<0>) {}
   template <class U = stored>
     requires(!std::is_void_v<T> && std::is_constructible_v<stored, U &&> &&
-             !std::is_same_v<std::remove_cvref_t<U>, result> &&
-             !std::is_same_v<std::remove_cvref_t<U>, atoll::error>)
+             !std::is_same_v<std::remove_cvref_t<U>, result> && !std::is_same_v<std::remove_cvref_t<U>, atoll::error>)
   result(U&& value)  // NOLINT(google-explicit-constructor): a value is a result
       : state_(std::in_place_index<0>, std::forward<U>(value)) {}
   result(atoll::error e)  // NOLINT(google-explicit-constructor): so is an error
@@ -62,9 +61,7 @@ class [[nodiscard]] result {
     ATOLL_ASSERT(!has_value(), "error() of a result that has a value");
     return *std::get_if<1>(&state_);
   }
-  [[nodiscard]] const atoll::error& error() const& noexcept {
-    return const_cast<result*>(this)->error();
-  }
+  [[nodiscard]] const atoll::error& error() const& noexcept { return const_cast<result*>(this)->error(); }
   [[nodiscard]] atoll::error&& error() && noexcept { return std::move(error()); }
 
  private:

@@ -52,9 +52,7 @@ class coroutine_promise_base : public task, public state<T> {
   future<T> get_return_object() noexcept { return future<T>(static_cast<state<T>&>(*this)); }
   std::suspend_never initial_suspend() const noexcept { return {}; }
   final_awaiter final_suspend() const noexcept { return {}; }
-  void unhandled_exception() noexcept {
-    this->set_error(error::from_exception(std::current_exception()));
-  }
+  void unhandled_exception() noexcept { this->set_error(error::from_exception(std::current_exception())); }
 
   static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
   static void operator delete(void* block, std::size_t bytes) noexcept { pool_free(block, bytes); }
@@ -84,8 +82,7 @@ class coroutine_promise final : public coroutine_promise_base<T, coroutine_promi
 };
 
 template <>
-class coroutine_promise<void> final
-    : public coroutine_promise_base<void, coroutine_promise<void>> {
+class coroutine_promise<void> final : public coroutine_promise_base<void, coroutine_promise<void>> {
  public:
   void return_void() noexcept { this->set_value(); }
 };

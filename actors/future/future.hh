@@ -103,12 +103,9 @@ class [[nodiscard]] future {
   /// A failed future.
   explicit future(error e) noexcept : content_(std::in_place_index<1>, std::move(e)) {}
   /// The future of a producer; internal to atoll.
-  explicit future(detail::state<T>& s) noexcept
-      : content_(std::in_place_index<2>, detail::state_ref<T>(&s)) {}
+  explicit future(detail::state<T>& s) noexcept : content_(std::in_place_index<2>, detail::state_ref<T>(&s)) {}
 
-  future(future&& other) noexcept : content_(std::move(other.content_)) {
-    other.content_.template emplace<3>();
-  }
+  future(future&& other) noexcept : content_(std::move(other.content_)) { other.content_.template emplace<3>(); }
   future& operator=(future&& other) noexcept {
     if (this != &other) {
       abandon();
@@ -167,9 +164,7 @@ class [[nodiscard]] future {
     }
   }
 
-  detail::value_awaiter<T> operator co_await() && noexcept {
-    return detail::value_awaiter<T>(*this);
-  }
+  detail::value_awaiter<T> operator co_await() && noexcept { return detail::value_awaiter<T>(*this); }
 
   /// The future of f(value), run when the value is there; a failure skips f and passes on.
   template <class F>
@@ -201,9 +196,7 @@ template <class T>
 class [[nodiscard]] as_result {
  public:
   explicit as_result(future<T>&& f) noexcept : future_(std::move(f)) {}
-  detail::result_awaiter<T> operator co_await() && noexcept {
-    return detail::result_awaiter<T>(future_);
-  }
+  detail::result_awaiter<T> operator co_await() && noexcept { return detail::result_awaiter<T>(future_); }
 
  private:
   future<T> future_;
@@ -292,8 +285,7 @@ struct continuation_result<F, void> {
 };
 
 template <class F, class... A>
-auto invoke_and_await(F& f, A&&... arguments)
-    -> future<unwrapped<std::invoke_result_t<F&, A...>>> {
+auto invoke_and_await(F& f, A&&... arguments) -> future<unwrapped<std::invoke_result_t<F&, A...>>> {
   using raw = std::invoke_result_t<F&, A...>;
   if constexpr (future_value<raw>::is_future) {
     return f(std::forward<A>(arguments)...);
@@ -306,8 +298,7 @@ auto invoke_and_await(F& f, A&&... arguments)
 }
 
 template <class T, class F>
-auto run_then(future<T> source, F f)
-    -> future<unwrapped<typename continuation_result<F, T>::type>> {
+auto run_then(future<T> source, F f) -> future<unwrapped<typename continuation_result<F, T>::type>> {
   if constexpr (std::is_void_v<T>) {
     co_await std::move(source);
     co_return co_await invoke_and_await(f);
@@ -317,8 +308,7 @@ auto run_then(future<T> source, F f)
 }
 
 template <class T, class F>
-auto run_then_wrapped(future<T> source, F f)
-    -> future<unwrapped<std::invoke_result_t<F&, result<T>>>> {
+auto run_then_wrapped(future<T> source, F f) -> future<unwrapped<std::invoke_result_t<F&, result<T>>>> {
   co_return co_await invoke_and_await(f, co_await as_result(std::move(source)));
 }
 

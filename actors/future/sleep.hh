@@ -35,8 +35,7 @@ namespace detail {
 /// Puts a context in force for the current scope.
 class context_scope {
  public:
-  explicit context_scope(call_context* context) noexcept
-      : previous_(std::exchange(this_shard().context, context)) {}
+  explicit context_scope(call_context* context) noexcept : previous_(std::exchange(this_shard().context, context)) {}
   context_scope(const context_scope&) = delete;
   context_scope& operator=(const context_scope&) = delete;
   ~context_scope() { this_shard().context = previous_; }

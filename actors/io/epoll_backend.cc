@@ -116,8 +116,7 @@ class deadline_timer final : timer_node {
  private:
   static void fire(timer_node* t) noexcept {
     auto* self = static_cast<deadline_timer*>(t);
-    self->watched_.fail_waiters(
-        error(status_code::deadline_exceeded, self->what_ + ": deadline exceeded"));
+    self->watched_.fail_waiters(error(status_code::deadline_exceeded, self->what_ + ": deadline exceeded"));
   }
 
   descriptor& watched_;
@@ -301,8 +300,7 @@ class epoll_backend final : public io_backend {
     ::close(epoll_);
   }
 
-  result<std::unique_ptr<tcp_listener>> listen(const socket_address& address,
-                                               const listen_options& options) override {
+  result<std::unique_ptr<tcp_listener>> listen(const socket_address& address, const listen_options& options) override {
     auto k = kernel_address::from(address);
     if (!k) return std::move(k).error();
     const auto what = "listen on " + address.to_string();
@@ -314,8 +312,7 @@ class epoll_backend final : public io_backend {
         ::getsockname(fd, k->get(), &k->length) != 0) {
       return error::from_errno(errno, what);
     }
-    return std::unique_ptr<tcp_listener>(
-        std::make_unique<epoll_listener>(epoll_, socket.release(), k->to_address()));
+    return std::unique_ptr<tcp_listener>(std::make_unique<epoll_listener>(epoll_, socket.release(), k->to_address()));
   }
 
   future<std::unique_ptr<tcp_stream>> connect(const socket_address& wanted) override {

@@ -24,9 +24,7 @@ struct call_values {
   std::uint32_t depth = 0;      // how many calls stand above this one; 0 for work that serves no call
   std::uint64_t trace_id = 0;   // 0 where nobody traces
 
-  [[nodiscard]] bool is_default() const noexcept {
-    return deadline == never && depth == 0 && trace_id == 0;
-  }
+  [[nodiscard]] bool is_default() const noexcept { return deadline == never && depth == 0 && trace_id == 0; }
 };
 
 struct call_context {

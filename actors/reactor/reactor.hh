@@ -29,7 +29,7 @@ namespace atoll_root::atoll {
 struct reactor_options {
   shard_id id = 0;
   shard_id count = 1;
-  std::uint64_t seed = 0;                          // of this_shard().random
+  std::uint64_t seed = 0;                             // of this_shard().random
   duration spin_for = std::chrono::microseconds(40);  // before sleeping; 0 sleeps at once
 };
 

@@ -21,8 +21,7 @@ constinit thread_local shard* current_shard = nullptr;
 void* pool_allocate(std::size_t bytes) {
   if (ATOLL_POOLS == 1 && on_shard()) return detail::current_shard->frames.allocate(bytes);
   // A block may join a pool when it is freed, so it has its class's full size.
-  const std::size_t rounded =
-      (bytes + frame_pool::class_bytes - 1) / frame_pool::class_bytes * frame_pool::class_bytes;
+  const std::size_t rounded = (bytes + frame_pool::class_bytes - 1) / frame_pool::class_bytes * frame_pool::class_bytes;
   return ::operator new(bytes <= frame_pool::pooled_bytes_max ? rounded : bytes);
 }
 

@@ -29,9 +29,7 @@ struct task {
   ~task() = default;
 
   /// The run function of a task that stands for a suspended coroutine.
-  static void resume_frame(task* t) noexcept {
-    std::coroutine_handle<>::from_address(t->frame).resume();
-  }
+  static void resume_frame(task* t) noexcept { std::coroutine_handle<>::from_address(t->frame).resume(); }
 };
 
 /// A FIFO of tasks; intrusive, unbounded because each task in it is somebody's memory already.

@@ -52,8 +52,7 @@ struct wait_list::waiter final : waiter_hook, detail::state<bool> {
 
 wait_list::~wait_list() {
   while (!waiters_.empty()) {
-    static_cast<waiter&>(waiters_.front())
-        .finish(error(status_code::cancelled, "what was waited for is gone"));
+    static_cast<waiter&>(waiters_.front()).finish(error(status_code::cancelled, "what was waited for is gone"));
   }
 }
 
@@ -64,9 +63,7 @@ wait_list::waiter& wait_list::add(time_point until, bool times_out) {
   return *w;
 }
 
-future<> wait_list::wait() {
-  co_await future<bool>(add(current_deadline(), false));
-}
+future<> wait_list::wait() { co_await future<bool>(add(current_deadline(), false)); }
 
 future<bool> wait_list::wait_for(duration longest) {
   const time_point until = saturating_add(mono_now(), longest);

@@ -19,9 +19,9 @@
 #include <map>
 #include <stdexcept>
 
-#include <CLI/CLI.hpp>
 #include <grpcpp/grpcpp.h>
 #include <openssl/evp.h>
+#include <CLI/CLI.hpp>
 
 #include "coreutils_count.hh"
 #include "line_cutter.hh"
@@ -48,8 +48,8 @@ void check(const grpc::Status& status, const char* what) {
 std::string sha256(const std::string& text) {
   std::string digest(EVP_MAX_MD_SIZE, '\0');
   unsigned length = 0;
-  if (EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), &length,
-                 EVP_sha256(), nullptr) != 1) {
+  if (EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), &length, EVP_sha256(),
+                 nullptr) != 1) {
     throw std::runtime_error("SHA-256 failed");
   }
   digest.resize(length);
@@ -58,8 +58,7 @@ std::string sha256(const std::string& text) {
 
 class counter {
  public:
-  explicit counter(const std::string& address)
-      : stub_(pb::WordCount::NewStub(connect(address))) {}
+  explicit counter(const std::string& address) : stub_(pb::WordCount::NewStub(connect(address))) {}
 
   void send(const std::string& file) {
     std::ifstream text(file, std::ios::binary);
@@ -94,7 +93,8 @@ class counter {
 
   void print_owners() {
     pb::WordCountOwnersReply reply;
-    check(with_deadline([&](auto* context) { return stub_->Owners(context, pb::WordCountOwnersRequest(), &reply); }), "Owners");
+    check(with_deadline([&](auto* context) { return stub_->Owners(context, pb::WordCountOwnersRequest(), &reply); }),
+          "Owners");
     for (const auto& o : reply.value()) {
       std::printf("node %u shard %u owns %lld distinct words, counted %lld\n", o.node(), o.shard(),
                   static_cast<long long>(o.owned().distinct()), static_cast<long long>(o.owned().words()));
@@ -216,14 +216,17 @@ class counter {
     pb::WordCountCountLongWordReply reply;
     request.set_digest(digest);
     request.set_letters(letters);
-    check(with_deadline([&](auto* context) { return stub_->CountLongWord(context, request, &reply); }), "CountLongWord");
+    check(with_deadline([&](auto* context) { return stub_->CountLongWord(context, request, &reply); }),
+          "CountLongWord");
     return reply.value();
   }
 
   std::map<std::string, std::int64_t> read_long_words() {
     std::map<std::string, std::int64_t> words;
     pb::WordCountLongWordsReply listed;
-    check(with_deadline([&](auto* context) { return stub_->LongWords(context, pb::WordCountLongWordsRequest(), &listed); }), "LongWords");
+    check(with_deadline(
+              [&](auto* context) { return stub_->LongWords(context, pb::WordCountLongWordsRequest(), &listed); }),
+          "LongWords");
     for (const auto& e : listed.value()) {
       std::string word;
       while (word.size() < e.letters()) {
@@ -232,7 +235,8 @@ class counter {
         request.set_digest(e.digest());
         request.set_offset(word.size());
         request.set_bytes_max(piece_bytes);
-        check(with_deadline([&](auto* context) { return stub_->GetLongWord(context, request, &reply); }), "GetLongWord");
+        check(with_deadline([&](auto* context) { return stub_->GetLongWord(context, request, &reply); }),
+              "GetLongWord");
         if (reply.value().empty()) throw std::runtime_error("a long word ends early");
         word += reply.value();
       }
@@ -289,7 +293,8 @@ int compare(const std::string& text, const std::string& counts) {
     difference = "the cluster has '" + cluster.line.substr(0, 80) + "', coreutils nothing more";
   }
   if (difference.empty()) {
-    std::printf("verdict: match words=%lld distinct=%lld\n", static_cast<long long>(words), static_cast<long long>(distinct));
+    std::printf("verdict: match words=%lld distinct=%lld\n", static_cast<long long>(words),
+                static_cast<long long>(distinct));
     return 0;
   }
   std::printf("verdict: MISMATCH %s\n", difference.c_str());
@@ -297,7 +302,7 @@ int compare(const std::string& text, const std::string& counts) {
 }
 
 int run(const std::string& gateway, const std::string& text, std::string counts) {
-  struct stat about {};
+  struct stat about{};
   if (::stat(text.c_str(), &about) != 0) throw std::runtime_error("can't read " + text + ": " + std::strerror(errno));
   if (!S_ISREG(about.st_mode)) throw std::runtime_error(text + " is not a regular file");
   std::setvbuf(stdout, nullptr, _IOLBF, 0);

@@ -43,8 +43,7 @@ future<> tally::put_piece(atoll::bytes digest, std::uint64_t offset, atoll::byte
   if (offset + piece.size() > text.size()) text.replace(offset, std::string::npos, piece.data);
 }
 
-future<atoll::bytes> tally::get_piece(atoll::bytes digest, std::uint64_t offset,
-                                      std::uint32_t bytes_max) const {
+future<atoll::bytes> tally::get_piece(atoll::bytes digest, std::uint64_t offset, std::uint32_t bytes_max) const {
   const auto found = long_.find(digest.data);
   if (found == long_.end() || offset > found->second.text.size()) {
     co_return atoll::error(status_code::not_found, "no such piece of a long word");

@@ -74,9 +74,9 @@ class tally {
 };
 
 ATOLL_SERVICE(tally, "wordcount.v1.Tally", ATOLL_METHOD(add, entries), ATOLL_METHOD(add_long, digest, letters),
-              ATOLL_METHOD(put_piece, digest, offset, piece),
-              ATOLL_METHOD(get_piece, digest, offset, bytes_max), ATOLL_METHOD(top, k),
-              ATOLL_METHOD(words, after, bytes_max), ATOLL_METHOD(long_words), ATOLL_METHOD(size));
+              ATOLL_METHOD(put_piece, digest, offset, piece), ATOLL_METHOD(get_piece, digest, offset, bytes_max),
+              ATOLL_METHOD(top, k), ATOLL_METHOD(words, after, bytes_max), ATOLL_METHOD(long_words),
+              ATOLL_METHOD(size));
 
 /// The order of `top`: most frequent first, then by word.
 inline bool more_frequent(const entry& a, const entry& b) noexcept {

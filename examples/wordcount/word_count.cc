@@ -70,8 +70,7 @@ future<> word_count::put_long_word(atoll::bytes digest, std::uint64_t offset, at
   return owner.put_piece(std::move(digest), offset, std::move(piece));
 }
 
-future<atoll::bytes> word_count::get_long_word(atoll::bytes digest, std::uint64_t offset,
-                                               std::uint32_t bytes_max) {
+future<atoll::bytes> word_count::get_long_word(atoll::bytes digest, std::uint64_t offset, std::uint32_t bytes_max) {
   auto owner = cluster_.by_key<tally>(digest);
   return owner.get_piece(std::move(digest), offset, bytes_max);
 }

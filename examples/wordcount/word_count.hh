@@ -40,7 +40,8 @@ class word_count {
  private:
   /// Calls f(ref to a tally) for every shard of every node, all at once; the results in that order.
   template <class F>
-  auto ask_all(F f) -> atoll::future<std::vector<typename std::invoke_result_t<F, atoll::remote_ref<tally>>::value_type>>;
+  auto ask_all(F f)
+      -> atoll::future<std::vector<typename std::invoke_result_t<F, atoll::remote_ref<tally>>::value_type>>;
 
   atoll::cluster_ref cluster_;
 };

@@ -24,8 +24,8 @@ result<void> dispatcher::add(std::shared_ptr<const service_binding> service) {
     for (const auto& message : service->schema.messages) {
       for (const auto& known : other->schema.messages) {
         if (known.name == message.name && known != message) {
-          return error(status_code::failed_precondition, name + " and " + other_name + " have different messages " +
-                                                             message.name + " in one package");
+          return error(status_code::failed_precondition,
+                       name + " and " + other_name + " have different messages " + message.name + " in one package");
         }
       }
     }
@@ -50,8 +50,8 @@ result<dispatcher::route> dispatcher::find(std::string_view path, std::string_vi
   to.service = service_of(path);
   to.method = to.service == nullptr ? nullptr : to.service->find(split(path).second);
   if (to.method == nullptr) {
-    return error(status_code::unimplemented, "no method " + wire::to_utf8(path) +
-                                                 (to.service == nullptr ? ": no such service" : ""));
+    return error(status_code::unimplemented,
+                 "no method " + wire::to_utf8(path) + (to.service == nullptr ? ": no such service" : ""));
   }
   const shard_id shards = to.service->core->shards();
   if (to.method->key == nullptr) {

@@ -36,8 +36,7 @@ class dispatcher {
 
   /// The shard that owns the request's key, or `fallback` for a method without one. Errors: `unimplemented` for a path
   /// that names no method, `invalid_argument` where the key can't be decoded.
-  [[nodiscard]] result<route> find(std::string_view path, std::string_view request,
-                                   std::uint64_t fallback) const;
+  [[nodiscard]] result<route> find(std::string_view path, std::string_view request, std::uint64_t fallback) const;
 
   /// Decodes, calls and encodes. On the route's shard.
   static future<std::string> dispatch(const route& to, std::string_view request);

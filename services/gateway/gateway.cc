@@ -8,8 +8,7 @@
 
 namespace atoll_root::atoll::services {
 
-gateway::gateway(gateway_options options)
-    : options_(std::move(options)), exposed_(std::make_shared<dispatcher>()) {}
+gateway::gateway(gateway_options options) : options_(std::move(options)), exposed_(std::make_shared<dispatcher>()) {}
 
 gateway::~gateway() {
   if (on_shard() && core_ != nullptr && core_->stop_all) {

@@ -28,10 +28,10 @@
 namespace atoll_root::atoll::services {
 
 struct gateway_options {
-  socket_address address{"127.0.0.1", 0};     // port 0: the kernel chooses one
-  std::size_t request_bytes_max = 4U << 20;   // of one message; gRPC's own default
-  std::uint32_t calls_in_flight_max = 16'384;  // dispatched and not yet answered
-  std::uint32_t calls_open_max = 65'536;       // begun by clients, their request on its way or under way
+  socket_address address{"127.0.0.1", 0};            // port 0: the kernel chooses one
+  std::size_t request_bytes_max = 4U << 20;          // of one message; gRPC's own default
+  std::uint32_t calls_in_flight_max = 16'384;        // dispatched and not yet answered
+  std::uint32_t calls_open_max = 65'536;             // begun by clients, their request on its way or under way
   duration call_timeout = std::chrono::seconds(60);  // of calls whose client named no deadline
   duration drain_timeout = std::chrono::seconds(5);  // how long stop() lets calls finish
 };

@@ -96,10 +96,10 @@ class grpc_engine::server {
   std::unique_ptr<grpc::Server> grpc_;
   std::jthread thread_;
   std::jthread closer_;
-  std::uint64_t next_shard_ = 0;                // the queue's thread
-  std::atomic<std::uint32_t> dispatched_{0};    // calls on their way to, on or from a shard
-  std::atomic<std::uint32_t> live_{0};          // call objects, the one that waits for a client included
-  std::atomic<call*> replies_{nullptr};         // a stack, newest first
+  std::uint64_t next_shard_ = 0;              // the queue's thread
+  std::atomic<std::uint32_t> dispatched_{0};  // calls on their way to, on or from a shard
+  std::atomic<std::uint32_t> live_{0};        // call objects, the one that waits for a client included
+  std::atomic<call*> replies_{nullptr};       // a stack, newest first
   grpc::Alarm replies_alarm_;
   stopped_task when_stopped_{*this};
   promise<> all_stopped_;
@@ -121,8 +121,8 @@ class grpc_engine::server::call final : task {
         new call(owner_);       // for the next one; deletes itself
         return accepted();
       case step::read:
-        return ok ? received() : finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
-                                                     "a unary call needs one request message"));
+        return ok ? received()
+                  : finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a unary call needs one request message"));
       case step::reflection_read:
         return ok ? reflect() : finish(grpc::Status::OK);
       case step::reflection_written:
@@ -196,8 +196,7 @@ class grpc_engine::server::call final : task {
   future<> run() {
     call_values values;
     values.deadline = saturating_add(mono_now(), left_);
-    outcome_ = co_await as_result(
-        with_context(values, [this] { return dispatcher::dispatch(route_, request_); }));
+    outcome_ = co_await as_result(with_context(values, [this] { return dispatcher::dispatch(route_, request_); }));
     owner_.give_back(*this);
   }
 
@@ -258,8 +257,7 @@ void grpc_engine::server::give_back(call& c) noexcept {
   call* newest = replies_.load(std::memory_order_relaxed);
   do {
     c.next_reply = newest;
-  } while (!replies_.compare_exchange_weak(newest, &c, std::memory_order_acq_rel,
-                                           std::memory_order_relaxed));
+  } while (!replies_.compare_exchange_weak(newest, &c, std::memory_order_acq_rel, std::memory_order_relaxed));
   // Whoever finds the stack empty rings; the thread takes the whole stack only after it heard the bell.
   if (newest == nullptr) replies_alarm_.Set(queue_.get(), gpr_time_0(GPR_CLOCK_MONOTONIC), &replies_);
 }

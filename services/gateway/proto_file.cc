@@ -47,8 +47,7 @@ std::string qualified(const service_schema& service, const std::string& message)
   return "." + (service.package.empty() ? message : service.package + "." + message);
 }
 
-void set_type(pb_field& field, const service_schema& service, wire::field_kind kind,
-              const std::string& message) {
+void set_type(pb_field& field, const service_schema& service, wire::field_kind kind, const std::string& message) {
   field.set_type(type_of(kind));
   if (kind == wire::field_kind::message) field.set_type_name(qualified(service, message));
 }
@@ -71,8 +70,7 @@ void add_map_entry(pb::DescriptorProto& message, pb_field& field, const service_
   field.set_type_name(qualified(service, message.name()) + "." + entry.name());
 }
 
-void add_message(pb::FileDescriptorProto& file, const service_schema& service,
-                 const message_schema& m) {
+void add_message(pb::FileDescriptorProto& file, const service_schema& service, const message_schema& m) {
   auto& message = *file.add_message_type();
   message.set_name(m.name);
   for (const field_schema& f : m.fields) {
@@ -84,8 +82,7 @@ void add_message(pb::FileDescriptorProto& file, const service_schema& service,
       continue;
     }
     set_type(field, service, f.kind, f.message);
-    field.set_label(f.label == field_schema::label::repeated ? pb_field::LABEL_REPEATED
-                                                             : pb_field::LABEL_OPTIONAL);
+    field.set_label(f.label == field_schema::label::repeated ? pb_field::LABEL_REPEATED : pb_field::LABEL_OPTIONAL);
     if (f.label == field_schema::label::optional) {
       // proto3's `optional` is a oneof with one member and a name nobody uses.
       field.set_proto3_optional(true);

@@ -25,8 +25,8 @@ struct reflection_request {
   std::optional<std::string> all_extension_numbers_of_type;
   std::optional<std::string> list_services;
 };
-ATOLL_MESSAGE(reflection_request, host, unused_2, file_by_filename, file_containing_symbol,
-              file_containing_extension, all_extension_numbers_of_type, list_services);
+ATOLL_MESSAGE(reflection_request, host, unused_2, file_by_filename, file_containing_symbol, file_containing_extension,
+              all_extension_numbers_of_type, list_services);
 
 struct file_descriptor_response {
   std::vector<bytes> file_descriptor_proto;
@@ -107,16 +107,14 @@ result<std::string> reflection::answer(std::string_view encoded) const {
     give_file(*request.file_by_filename, *request.file_by_filename);
   } else if (request.file_containing_symbol) {
     const auto symbol = files_of_symbols_.find(*request.file_containing_symbol);
-    give_file(symbol == files_of_symbols_.end() ? std::string() : symbol->second,
-              *request.file_containing_symbol);
+    give_file(symbol == files_of_symbols_.end() ? std::string() : symbol->second, *request.file_containing_symbol);
   } else if (request.list_services) {
     auto& listed = response.list_services_response.emplace();
     for (const auto& name : services_) listed.service.push_back({name});
   } else if (request.file_containing_extension || request.all_extension_numbers_of_type) {
     response.error_response = not_found("extensions: proto3 services have none");
   } else {
-    response.error_response = {static_cast<std::int32_t>(status_code::invalid_argument),
-                               "an empty reflection request"};
+    response.error_response = {static_cast<std::int32_t>(status_code::invalid_argument), "an empty reflection request"};
   }
   std::string reply;
   if (auto bad = encode_message(reply, response)) return std::move(*bad);

@@ -27,7 +27,7 @@ class reflection {
 
  private:
   std::vector<std::string> services_;
-  std::map<std::string, std::string, std::less<>> files_;            // encoded FileDescriptorProto by file name
+  std::map<std::string, std::string, std::less<>> files_;             // encoded FileDescriptorProto by file name
   std::map<std::string, std::string, std::less<>> files_of_symbols_;  // file name by full symbol name
 };
 

@@ -30,8 +30,6 @@ atoll::future<> call(atoll::shard_ref<store> store, entry value) { return store.
 
 atoll::future<> by_value(std::string) { co_return; }
 
-std::optional<atoll::error> encode(std::string& out, const entry& value) {
-  return atoll::encode_message(out, value);
-}
+std::optional<atoll::error> encode(std::string& out, const entry& value) { return atoll::encode_message(out, value); }
 
 }  // namespace demo

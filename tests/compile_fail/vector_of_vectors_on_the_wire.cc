@@ -16,8 +16,6 @@ struct matrix {
 };
 ATOLL_MESSAGE(matrix, rows);
 
-std::optional<atoll::error> encode(std::string& out, const matrix& value) {
-  return atoll::encode_message(out, value);
-}
+std::optional<atoll::error> encode(std::string& out, const matrix& value) { return atoll::encode_message(out, value); }
 
 }  // namespace demo

@@ -25,8 +25,8 @@ void check_header(std::string_view input) {
 bool lies_in(std::string_view part, std::string_view whole) noexcept {
   // std::less_equal, because only it may compare any two pointers.
   constexpr std::less_equal<> before;
-  return part.empty() || (before(whole.data(), part.data()) &&
-                          before(part.data() + part.size(), whole.data() + whole.size()));
+  return part.empty() ||
+         (before(whole.data(), part.data()) && before(part.data() + part.size(), whole.data() + whole.size()));
 }
 
 void check_call(std::string_view input) {

@@ -22,8 +22,8 @@ namespace {
 
 constexpr int mutations = 20'000;
 constexpr std::size_t input_bytes_max = 4096;
-constexpr std::uint64_t changes_max = 6;      // to one input
-constexpr std::uint64_t run_bytes_max = 16;   // erased, repeated or inserted at once
+constexpr std::uint64_t changes_max = 6;     // to one input
+constexpr std::uint64_t run_bytes_max = 16;  // erased, repeated or inserted at once
 
 /// Bytes at which parsers change their mind: ends of ranges of varints, UTF-8 and text.
 constexpr std::array<unsigned char, 20> telling_bytes = {0x00, 0x01, 0x08, 0x0a, 0x12, 0x2c, 0x2e, 0x3a, 0x3d, 0x5b,
@@ -63,7 +63,8 @@ void change(std::string& input, const std::string& other, atoll::rng& random) {
   const auto telling = [&random] { return static_cast<char>(telling_bytes[random.below(telling_bytes.size())]); };
   switch (random.below(7)) {
     case 0:
-      if (at < input.size()) input[at] = static_cast<char>(static_cast<unsigned char>(input[at]) ^ (1U << random.below(8)));
+      if (at < input.size())
+        input[at] = static_cast<char>(static_cast<unsigned char>(input[at]) ^ (1U << random.below(8)));
       break;
     case 1:
       if (at < input.size()) input[at] = telling();

@@ -57,7 +57,7 @@ class client {
     const grpc::internal::RpcMethod method(path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC);
     reply r;
     r.status = grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(channel_.get(), method, &context,
-                                                                                      sent, &received);
+                                                                                     sent, &received);
     std::vector<grpc::Slice> slices;
     if (r.status.ok() && received.Dump(&slices).ok()) {
       for (const auto& s : slices) r.bytes.append(reinterpret_cast<const char*>(s.begin()), s.size());
@@ -154,7 +154,8 @@ ATOLL_TEST(gateway, refuses_what_it_can_not_serve_and_serves_on) {
     EXPECT_EQ(code("/", ""), StatusCode::UNIMPLEMENTED);
     EXPECT_EQ(code("/demo.v1.Counter/Echo", "\xff\xff\xff"), StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(code("/demo.v1.Counter/Add", "\x0a\x02\xff\xff"), StatusCode::INVALID_ARGUMENT) << "in the key";
-    EXPECT_EQ(code("/demo.v1.Counter/Echo", request_of<methods::method_echo>(std::string(99'000, 'x'))), StatusCode::OK);
+    EXPECT_EQ(code("/demo.v1.Counter/Echo", request_of<methods::method_echo>(std::string(99'000, 'x'))),
+              StatusCode::OK);
     EXPECT_EQ(code("/demo.v1.Counter/Echo", request_of<methods::method_echo>(std::string(100'001, 'x'))),
               StatusCode::RESOURCE_EXHAUSTED);
     EXPECT_EQ(code("/demo.v1.Counter/Echo", ""), StatusCode::OK);
@@ -192,7 +193,8 @@ ATOLL_TEST(gateway, refuses_calls_beyond_its_bound) {
     });
     // Until the first is under way, the second is served; then it is refused.
     StatusCode code = StatusCode::OK;
-    for (int i = 0; i < 10'000 && code == StatusCode::OK; ++i) code = c.call("/demo.v1.Counter/Echo", "").status.error_code();
+    for (int i = 0; i < 10'000 && code == StatusCode::OK; ++i)
+      code = c.call("/demo.v1.Counter/Echo", "").status.error_code();
     EXPECT_EQ(code, StatusCode::RESOURCE_EXHAUSTED);
     first.join();
   };

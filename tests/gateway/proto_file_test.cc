@@ -55,16 +55,16 @@ TEST(proto_file, is_a_file_that_protoc_takes) {
 
 TEST(proto_file, says_what_the_class_says) {
   const auto text = atoll::services::proto_text(atoll::schema_of<demo::counter>());
-  for (const char* line : {"syntax = \"proto3\";", "package demo.v1;", "service Counter {",
-                           "rpc Add(.demo.v1.CounterAddRequest) returns (.demo.v1.CounterAddReply);",
-                           "rpc Read(.demo.v1.CounterReadRequest) returns (.demo.v1.Hit);", "string name = 1;",
-                           "int64 by = 2;"}) {
+  for (const char* line :
+       {"syntax = \"proto3\";", "package demo.v1;", "service Counter {",
+        "rpc Add(.demo.v1.CounterAddRequest) returns (.demo.v1.CounterAddReply);",
+        "rpc Read(.demo.v1.CounterReadRequest) returns (.demo.v1.Hit);", "string name = 1;", "int64 by = 2;"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << " is not in\n" << text;
   }
   const auto all_kinds = atoll::services::proto_text(atoll::schema_of<sampler>());
-  for (const char* line : {"bool flag = 1;", "optional int32 maybe = 2;", "repeated .Leaf leaves = 3;",
-                           "map<string, .Leaf> by_name = 4;", "map<int32, double> by_number = 5;", "bytes raw = 6;",
-                           "float small = 7;"}) {
+  for (const char* line :
+       {"bool flag = 1;", "optional int32 maybe = 2;", "repeated .Leaf leaves = 3;", "map<string, .Leaf> by_name = 4;",
+        "map<int32, double> by_number = 5;", "bytes raw = 6;", "float small = 7;"}) {
     EXPECT_NE(all_kinds.find(line), std::string::npos) << line << " is not in\n" << all_kinds;
   }
 }

@@ -271,7 +271,8 @@ TEST(static_peers, are_read_and_mistakes_named) {
   const auto good = atoll::static_peers("1=127.0.0.1:7001,2=[::1]:7002");
   ASSERT_TRUE(good);
   EXPECT_EQ((*good)[1], (atoll::peer{2, {"::1", 7002}}));
-  for (const char* bad : {"x=127.0.0.1:1", "1", "=127.0.0.1:1", "1=127.0.0.1", "1=127.0.0.1:1,", "4294967296=127.0.0.1:1"}) {
+  for (const char* bad :
+       {"x=127.0.0.1:1", "1", "=127.0.0.1:1", "1=127.0.0.1", "1=127.0.0.1:1,", "4294967296=127.0.0.1:1"}) {
     const auto r = atoll::static_peers(bad);
     if (std::string(bad).back() == ',') continue;  // a comma at the end is nobody's peer
     ASSERT_FALSE(r) << bad;

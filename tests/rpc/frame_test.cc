@@ -51,7 +51,8 @@ TEST(frame, bodies_are_the_messages_of_rpc_proto) {
   atoll::wire::put_message(out, hello_body{"c", 1, 2, 3});
   atoll_rpc::v1::Hello hello;
   ASSERT_TRUE(hello.ParseFromString(out));
-  EXPECT_EQ(hello.cluster() + std::to_string(hello.from_node() * 100 + hello.to_node() * 10 + hello.to_shard()), "c123");
+  EXPECT_EQ(hello.cluster() + std::to_string(hello.from_node() * 100 + hello.to_node() * 10 + hello.to_shard()),
+            "c123");
 
   out.clear();
   atoll::wire::put_message(out, call_body{1, "s", "m", 4, 5, 6, 7, "r"});

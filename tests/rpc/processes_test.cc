@@ -18,9 +18,7 @@ using atoll::status_code;
 using demo::child_process;
 using demo::counter;
 
-std::uint16_t free_port() {
-  return atoll::this_shard().io->listen({"127.0.0.1", 0}, {}).value()->address().port;
-}
+std::uint16_t free_port() { return atoll::this_shard().io->listen({"127.0.0.1", 0}, {}).value()->address().port; }
 
 /// This process as node 1 and another as node 2.
 struct pair_of_nodes {

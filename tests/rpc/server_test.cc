@@ -31,9 +31,7 @@ struct victim {
     co_await node.stop();
     co_await counters.stop();
   }
-  future<std::unique_ptr<atoll::tcp_stream>> connect() const {
-    return atoll::this_shard().io->connect(node.address());
-  }
+  future<std::unique_ptr<atoll::tcp_stream>> connect() const { return atoll::this_shard().io->connect(node.address()); }
   atoll::cluster node;
   atoll::sharded<counter> counters;
 };
@@ -201,7 +199,8 @@ ATOLL_TEST(server, refuses_calls_beyond_what_a_connection_may_have_under_way) {
   victim v;
   co_await v.start();
   constexpr auto most = server::calls_in_flight_max;
-  std::string sent = call_frame(1, {.method_id = 1, .service = "demo.v1.Counter", .method = "Nap", .request = "\x08\x32"});
+  std::string sent =
+      call_frame(1, {.method_id = 1, .service = "demo.v1.Counter", .method = "Nap", .request = "\x08\x32"});
   for (std::uint32_t i = 2; i <= most + 1; ++i) sent += call_frame(i, {.method_id = 1, .request = "\x08\x32"});
   const auto said = co_await converse(v, sent, most + 1);
   std::uint32_t served = 0;
@@ -222,7 +221,8 @@ ATOLL_TEST(server, takes_frames_in_any_pieces) {
   co_await v.start();
   auto s = co_await v.connect();
   const auto sent =
-      hello() + call_frame(9, {.method_id = 1, .service = "demo.v1.Counter", .method = "Echo", .request = "\x0a\x02hi"});
+      hello() +
+      call_frame(9, {.method_id = 1, .service = "demo.v1.Counter", .method = "Echo", .request = "\x0a\x02hi"});
   for (const char c : sent) {
     co_await s->write_all(std::string_view(&c, 1));
     co_await atoll::yield();

@@ -45,8 +45,8 @@ TEST(wire, a_length_beyond_the_end_is_malformed) {
 }
 
 TEST(wire, field_numbers_and_types_out_of_range_are_malformed) {
-  for (const std::uint64_t tag : {std::uint64_t{0}, std::uint64_t{3 | 8}, std::uint64_t{4 | 8}, std::uint64_t{6 | 8},
-                                  std::uint64_t{1} << 32}) {
+  for (const std::uint64_t tag :
+       {std::uint64_t{0}, std::uint64_t{3 | 8}, std::uint64_t{4 | 8}, std::uint64_t{6 | 8}, std::uint64_t{1} << 32}) {
     std::string bytes;
     wire::put_varint(bytes, tag);
     reader in(bytes);
@@ -73,11 +73,13 @@ TEST(wire, every_type_of_field_can_be_skipped) {
 }
 
 TEST(wire, knows_utf8_from_what_is_none) {
-  for (const char* good : {"", "plain ascii, longer than a word", "h\xc3\xa4user", "\xe2\x82\xac", "\xf0\x9f\x8f\x9d"}) {
+  for (const char* good :
+       {"", "plain ascii, longer than a word", "h\xc3\xa4user", "\xe2\x82\xac", "\xf0\x9f\x8f\x9d"}) {
     EXPECT_TRUE(wire::is_utf8(good)) << good;
     EXPECT_EQ(wire::to_utf8(good), good);
   }
-  for (const char* bad : {"\xff", "\xc3", "\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "twelve bytes\xe2\x82"}) {
+  for (const char* bad :
+       {"\xff", "\xc3", "\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "twelve bytes\xe2\x82"}) {
     EXPECT_FALSE(wire::is_utf8(bad));
     EXPECT_TRUE(wire::is_utf8(wire::to_utf8(bad)));
   }

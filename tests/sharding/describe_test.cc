@@ -2,8 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/describe.hh>
 
-#include <boost/hana.hpp>
 #include <gtest/gtest.h>
+#include <boost/hana.hpp>
 
 #include "counter.hh"
 
@@ -28,10 +28,10 @@ TEST(message, is_a_hana_struct) {
   const demo::hit h{"x", 5};
   std::vector<std::string> seen;
   hana::for_each(h, hana::fuse([&seen](auto name, auto member) {
-    std::ostringstream text;
-    text << hana::to<char const*>(name) << "=" << member;
-    seen.push_back(text.str());
-  }));
+                   std::ostringstream text;
+                   text << hana::to<char const*>(name) << "=" << member;
+                   seen.push_back(text.str());
+                 }));
   EXPECT_EQ(seen, (std::vector<std::string>{"name=x", "total=5"}));
 }
 

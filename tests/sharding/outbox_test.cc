@@ -71,7 +71,8 @@ ATOLL_TEST(outbox, a_call_that_waits_in_it_fails_at_its_deadline_and_is_never_ma
   EXPECT_EQ(r.error().code(), atoll::status_code::deadline_exceeded);
   co_await nested([&valves] { return valves.at(1).open(); });
   for (auto& c : calls) co_await std::move(c);
-  EXPECT_EQ(co_await valves.map_reduce(&valve::passed, std::plus<>{}, 0), static_cast<int>(outbox::calls_in_flight_max));
+  EXPECT_EQ(co_await valves.map_reduce(&valve::passed, std::plus<>{}, 0),
+            static_cast<int>(outbox::calls_in_flight_max));
   co_await valves.stop();
 }
 

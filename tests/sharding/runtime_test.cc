@@ -2,8 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/runtime.hh>
 
-#include <atoll/sharding/submit.hh>
 #include <gtest/gtest.h>
+#include <atoll/sharding/submit.hh>
 
 namespace {
 
@@ -17,9 +17,8 @@ TEST(runtime, gives_the_code_of_main) {
 }
 
 TEST(runtime, gives_the_failure_of_main) {
-  const auto code = runtime::run({.shards = 1}, []() -> future<int> {
-    co_return atoll::error(atoll::status_code::not_found, "no config");
-  });
+  const auto code = runtime::run(
+      {.shards = 1}, []() -> future<int> { co_return atoll::error(atoll::status_code::not_found, "no config"); });
   ASSERT_FALSE(code);
   EXPECT_EQ(code.error().message(), "no config");
 }
@@ -45,9 +44,8 @@ TEST(runtime, runs_more_shards_than_processors) {
 
 TEST(runtime, starts_and_stops_again_and_again) {
   for (int i = 0; i < 100; ++i) {
-    const auto code = runtime::run({.shards = 3}, []() -> future<int> {
-      co_return co_await atoll::submit_to(2, [] { return 1; });
-    });
+    const auto code =
+        runtime::run({.shards = 3}, []() -> future<int> { co_return co_await atoll::submit_to(2, [] { return 1; }); });
     ASSERT_TRUE(code);
   }
 }

@@ -41,11 +41,11 @@ class counter {
   /// Answers after a while; gives the time that the deadline leaves, or -1.
   atoll::future<std::int64_t> nap(std::int64_t ms) {
     ++napping_;
-    const auto left = atoll::current_deadline() == atoll::never
-                          ? -1
-                          : std::chrono::duration_cast<std::chrono::milliseconds>(atoll::current_deadline() -
-                                                                                  atoll::mono_now())
-                                .count();
+    const auto left =
+        atoll::current_deadline() == atoll::never
+            ? -1
+            : std::chrono::duration_cast<std::chrono::milliseconds>(atoll::current_deadline() - atoll::mono_now())
+                  .count();
     const auto slept = co_await atoll::as_result(atoll::sleep(std::chrono::milliseconds(ms)));
     --napping_;
     if (!slept) {
@@ -56,9 +56,7 @@ class counter {
   }
 
   atoll::future<std::string> echo(std::string text) const { co_return text; }
-  atoll::future<atoll::bytes> make_bytes(std::uint64_t size) const {
-    co_return atoll::bytes(std::string(size, 'x'));
-  }
+  atoll::future<atoll::bytes> make_bytes(std::uint64_t size) const { co_return atoll::bytes(std::string(size, 'x')); }
   atoll::future<std::string> make_bad_text() const { co_return std::string("\xff\xfe"); }
   atoll::future<std::uint32_t> where() const { co_return atoll::this_shard_id(); }
   atoll::future<std::int64_t> naps_cut_short() const { co_return naps_cut_short_; }

@@ -34,19 +34,17 @@ future<std::uint64_t> take_failures_abandoned();
 
 }  // namespace atoll_root::atoll::testing
 
-#define ATOLL_TEST_ON(suite, name, shards)                                  \
-  static ::atoll_root::atoll::future<> atoll_test_##suite##_##name();       \
-  TEST(suite, name) {                                                       \
-    ::atoll_root::atoll::testing::run_test(&atoll_test_##suite##_##name, shards); \
-  }                                                                         \
+#define ATOLL_TEST_ON(suite, name, shards)                                                            \
+  static ::atoll_root::atoll::future<> atoll_test_##suite##_##name();                                 \
+  TEST(suite, name) { ::atoll_root::atoll::testing::run_test(&atoll_test_##suite##_##name, shards); } \
   static ::atoll_root::atoll::future<> atoll_test_##suite##_##name()
 
 #define ATOLL_TEST(suite, name) ATOLL_TEST_ON(suite, name, ::atoll_root::atoll::testing::test_shards)
 
 /// Fails the test and leaves the coroutine unless the condition holds.
-#define ATOLL_REQUIRE(condition)                            \
-  if (!(condition)) {                                       \
-    ADD_FAILURE() << "needed to go on: " #condition;        \
-    co_return;                                              \
-  } else                                                    \
+#define ATOLL_REQUIRE(condition)                     \
+  if (!(condition)) {                                \
+    ADD_FAILURE() << "needed to go on: " #condition; \
+    co_return;                                       \
+  } else                                             \
     static_assert(true, "a semicolon ends ATOLL_REQUIRE")

@@ -77,24 +77,26 @@ ATOLL_TEST(promise, that_is_dropped_fails_its_future) {
 
 ATOLL_TEST(promise, outlives_a_future_that_was_dropped) {
   promise<std::string> p;
-  { auto f = p.get_future(); }
+  {
+    auto f = p.get_future();
+  }
   p.set_value("nobody reads this, and nothing leaks");
   co_return;
 }
 
 ATOLL_TEST(future, then_gets_the_value_and_may_wait_itself) {
   promise<int> p;
-  auto f = p.get_future()
-               .then([](int n) { return n + 1; })
-               .then([](int n) { return atoll::make_ready_future<std::string>(std::to_string(n)); });
+  auto f = p.get_future().then([](int n) { return n + 1; }).then([](int n) {
+    return atoll::make_ready_future<std::string>(std::to_string(n));
+  });
   p.set_value(4);
   EXPECT_EQ(co_await std::move(f), "5");
 }
 
 ATOLL_TEST(future, then_is_skipped_by_a_failure) {
   bool ran = false;
-  const auto r = co_await as_result(
-      atoll::make_failed_future<int>(error(status_code::aborted)).then([&ran](int) { ran = true; }));
+  const auto r =
+      co_await as_result(atoll::make_failed_future<int>(error(status_code::aborted)).then([&ran](int) { ran = true; }));
   EXPECT_FALSE(r);
   EXPECT_FALSE(ran);
 }
@@ -107,7 +109,9 @@ ATOLL_TEST(future, then_wrapped_sees_the_failure) {
 }
 
 ATOLL_TEST(future, that_failed_and_is_dropped_is_counted) {
-  { auto f = atoll::make_failed_future<int>(error(status_code::aborted, "dropped on purpose")); }
+  {
+    auto f = atoll::make_failed_future<int>(error(status_code::aborted, "dropped on purpose"));
+  }
   EXPECT_EQ(co_await atoll::testing::take_failures_abandoned(), 1U);
 }
 

@@ -42,9 +42,7 @@ ATOLL_TEST(context, is_inherited_by_what_a_coroutine_awaits_and_survives_its_sus
 
 ATOLL_TEST(context, keeps_the_earlier_of_two_deadlines) {
   const auto early = atoll::mono_now() + 1h;
-  const auto f = [early] {
-    return atoll::with_deadline(early + 1h, [] { return atoll::current_deadline(); });
-  };
+  const auto f = [early] { return atoll::with_deadline(early + 1h, [] { return atoll::current_deadline(); }); };
   EXPECT_EQ(co_await atoll::with_deadline(early, f), early);
 }
 

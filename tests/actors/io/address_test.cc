@@ -26,4 +26,8 @@ TEST(address, that_is_malformed_is_refused_by_name) {
   }
 }
 
+TEST(address, with_a_zero_byte_in_the_host_is_refused) {
+  EXPECT_FALSE(socket_address::parse(std::string_view("127.0.0.1\0x:80", 14)));
+}
+
 }  // namespace
