@@ -144,7 +144,7 @@ constexpr void for_each_method(F f) {
 #define ATOLL_SERVICE(Class, full_name, ...)                                                                          \
   struct atoll_service_description_of_##Class {                                                                       \
     using service = Class;                                                                                            \
-    static constexpr std::string_view name = full_name;                                                               \
+    [[maybe_unused]] static constexpr std::string_view name = full_name;                                              \
     ATOLL_DETAIL_EACH(ATOLL_DETAIL_METHOD_TAG, Class, __VA_ARGS__)                                                    \
     using methods = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_NAME, _, __VA_ARGS__)>;                \
     /* A ref's methods: real members with the service's own signatures, one base a method. */                         \
@@ -164,8 +164,8 @@ constexpr void for_each_method(F f) {
 #define ATOLL_DETAIL_METHOD_TAG_(Class, method, names)                                                        \
   struct method_##method {                                                                                    \
     static constexpr auto pointer = &Class::method;                                                           \
-    static constexpr std::string_view name = #method;                                                         \
-    static constexpr std::string_view parameters = names;                                                     \
+    [[maybe_unused]] static constexpr std::string_view name = #method;                                        \
+    [[maybe_unused]] static constexpr std::string_view parameters = names;                                    \
   };                                                                                                          \
   template <class Caller, class Plain>                                                                        \
   struct call_##method;                                                                                       \

@@ -78,7 +78,7 @@ struct accessors_impl<T, when<atoll::described_message<T>>> {
 
 #define ATOLL_MESSAGE(Class, ...)                                                                                     \
   struct atoll_message_description_of_##Class {                                                                       \
-    static constexpr std::string_view name = #Class;                                                                  \
+    [[maybe_unused]] static constexpr std::string_view name = #Class;                                                 \
     ATOLL_DETAIL_EACH(ATOLL_DETAIL_FIELD_NAME, Class, __VA_ARGS__)                                                    \
     using members = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_MEMBER, Class, __VA_ARGS__)>;                 \
   };                                                                                                                  \
@@ -89,7 +89,7 @@ struct accessors_impl<T, when<atoll::described_message<T>>> {
 
 #define ATOLL_DETAIL_FIELD_NAME(Class, field)                                        \
   struct field_##field {                                                             \
-    static constexpr std::string_view value = #field;                                \
+    [[maybe_unused]] static constexpr std::string_view value = #field;               \
     static constexpr auto hana_name() noexcept { return BOOST_HANA_STRING(#field); } \
   };
 #define ATOLL_DETAIL_MEMBER(Class, field) \

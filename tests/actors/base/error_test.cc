@@ -83,7 +83,7 @@ TEST(error, of_errno_names_the_operation) {
 
 TEST(result, is_a_value_or_an_error) {
   atoll::result<int> good(5);
-  atoll::result<int> bad(error(status_code::aborted));
+  atoll::result<int> bad{error(status_code::aborted)};
   EXPECT_TRUE(good);
   EXPECT_EQ(*good, 5);
   EXPECT_FALSE(bad);

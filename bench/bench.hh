@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// A benchmark: something measured, and in the same run the machine's own limit for that work, measured beside it.
+//
+// The repetitions are outermost and interleave limit and value, so that both see the same machine; what is reported
+// is the median of each and of the ratios of the pairs, and the spread of these ratios.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+/// One repetition's pair of figures, in the bench's unit.
+struct pair {
+  double value = 0;
+  double limit = 0;
+};
+
+struct benchmark {
+  std::string name;
+  std::string unit;  // "ns" for one operation, "calls/s"
+  std::function<pair()> measure;
+};
+
+/// The benches of a file.
+std::vector<benchmark> lane_benches();
+std::vector<benchmark> rpc_benches();
+
+// The limits, in the shapes that are documented with each.
+/// Two pinned threads, a request and a response ring of 64-byte slots, `outstanding` at a time: ns a round trip.
+double ring_round_trip_ns(std::uint32_t outstanding);
+/// Two pinned threads, raw epoll loops that spin, 64-byte messages over loopback TCP, `outstanding` at a time, batched
+/// reads and writes: echoes a second. The server side is another process, as the bench's is.
+double tcp_echoes_per_second(std::uint32_t outstanding);
+
+/// The server process of an rpc bench: serves until its standard input ends. Gives the process's exit code.
+int run_rpc_server(std::uint16_t port);
+/// The server process of the TCP limit: prints its port, echoes until the connection ends.
+int run_tcp_server();
+/// The path of this program, to start it again.
+std::string own_path();
+
+}  // namespace bench

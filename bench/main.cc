@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+//   atoll_bench [FILTER] [--json] [--runs N]
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "bench.hh"
+
+namespace bench {
+
+std::string own_path() {
+  std::array<char, 4096> path{};
+  const auto n = ::readlink("/proc/self/exe", path.data(), path.size() - 1);
+  return n > 0 ? std::string(path.data(), static_cast<std::size_t>(n)) : std::string();
+}
+
+}  // namespace bench
+
+namespace {
+
+double median(std::vector<double> figures) {
+  std::sort(figures.begin(), figures.end());
+  const auto middle = figures.size() / 2;
+  return figures.size() % 2 == 1 ? figures[middle] : (figures[middle - 1] + figures[middle]) / 2;
+}
+
+struct summary {
+  double value = 0;
+  double limit = 0;
+  double ratio = 0;
+  double ratio_least = 0;
+  double ratio_most = 0;
+};
+
+summary run(const bench::benchmark& b, int runs) {
+  std::vector<double> values, limits, ratios;
+  for (int i = 0; i < runs; ++i) {
+    const auto p = b.measure();
+    values.push_back(p.value);
+    limits.push_back(p.limit);
+    ratios.push_back(p.value / p.limit);
+  }
+  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+  return {median(values), median(limits), median(ratios), *least, *most};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App parser("Atoll's benchmarks, each beside the machine's own limit for the same work.", "atoll_bench");
+  std::string filter;
+  bool json = false;
+  int runs = 7;
+  std::uint16_t rpc_server = 0;
+  bool tcp_server = false;
+  parser.add_option("filter", filter, "run the benches whose name begins with this");
+  parser.add_flag("--json", json, "one JSON object a line");
+  parser.add_option("--runs", runs, "repetitions of each bench")->check(CLI::Range(1, 1000))->capture_default_str();
+  parser.add_option("--rpc-server", rpc_server, "be the server of an rpc bench on this port")->group("");
+  parser.add_flag("--tcp-server", tcp_server, "be the server of the TCP limit")->group("");
+  CLI11_PARSE(parser, argc, argv);
+  if (rpc_server != 0) return bench::run_rpc_server(rpc_server);
+  if (tcp_server) return bench::run_tcp_server();
+
+  auto all = bench::lane_benches();
+  for (auto& b : bench::rpc_benches()) all.push_back(std::move(b));
+  int matched = 0;
+  if (!json) std::printf("%-16s %14s %14s %8s  %s\n", "bench", "value", "limit", "ratio", "spread of the ratio");
+  for (const auto& b : all) {
+    if (!b.name.starts_with(filter)) continue;
+    ++matched;
+    const auto s = run(b, runs);
+    if (json) {
+      const nlohmann::ordered_json line = {{"name", b.name},
+                                           {"value", s.value},
+                                           {"unit", b.unit},
+                                           {"limit", s.limit},
+                                           {"ratio", s.ratio},
+                                           {"runs", runs},
+                                           {"spread", {s.ratio_least, s.ratio_most}}};
+      std::printf("%s\n", line.dump().c_str());
+    } else {
+      std::printf("%-16s %9.0f %-7s %9.0f %-7s %5.2f  %.2f to %.2f in %d runs\n", b.name.c_str(), s.value,
+                  b.unit.c_str(), s.limit, b.unit.c_str(), s.ratio, s.ratio_least, s.ratio_most, runs);
+    }
+    std::fflush(stdout);
+  }
+  if (matched > 0) return 0;
+  std::fprintf(stderr, "atoll_bench: no bench begins with '%s'\n", filter.c_str());
+  return 2;
+}
