@@ -4,6 +4,7 @@
 // lane.call/N: typed calls of a service between two shards, N outstanding; ns a call.
 #include <chrono>
 
+#include <atoll/sharding/runtime.hh>
 #include <atoll/sharding/sharded.hh>
 
 #include "bench.hh"

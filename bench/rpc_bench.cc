@@ -5,6 +5,7 @@
 // processors; calls a second.
 #include <sched.h>
 #include <spawn.h>
+#include <sys/select.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <stdexcept>
 
 #include <atoll/rpc/cluster.hh>
+#include <atoll/sharding/runtime.hh>
 
 #include "bench.hh"
 

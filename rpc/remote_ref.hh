@@ -85,7 +85,7 @@ class remote_ref : public service_description<S>::template refs<remote_ref<S>> {
   }
 
   template <class Tag, class... A>
-  auto call(A&&... arguments) const -> future<typename method_traits<Tag>::result> {
+  auto atoll_call(A&&... arguments) const -> future<typename method_traits<Tag>::result> {
     using traits = method_traits<Tag>;
     using R = typename traits::result;
     ATOLL_ASSERT(cluster_ != nullptr, "a call through an empty remote_ref");

@@ -161,19 +161,19 @@ constexpr void for_each_method(F f) {
 
 #define ATOLL_DETAIL_METHOD_TAG(Class, method) \
   ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_TAG_, Class, ATOLL_DETAIL_UNWRAP method)
-#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names)                                                        \
-  struct method_##method {                                                                                    \
-    static constexpr auto pointer = &Class::method;                                                           \
-    [[maybe_unused]] static constexpr std::string_view name = #method;                                        \
-    [[maybe_unused]] static constexpr std::string_view parameters = names;                                    \
-  };                                                                                                          \
-  template <class Caller, class Plain>                                                                        \
-  struct call_##method;                                                                                       \
-  template <class Caller, class R, class... A>                                                                \
-  struct call_##method<Caller, R(A...)> {                                                                     \
-    R method(A... arguments) const {                                                                          \
-      return static_cast<const Caller*>(this)->template call<method_##method>(std::forward<A>(arguments)...); \
-    }                                                                                                         \
+#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names)                                                              \
+  struct method_##method {                                                                                          \
+    static constexpr auto pointer = &Class::method;                                                                 \
+    [[maybe_unused]] static constexpr std::string_view name = #method;                                              \
+    [[maybe_unused]] static constexpr std::string_view parameters = names;                                          \
+  };                                                                                                                \
+  template <class Caller, class Plain>                                                                              \
+  struct call_##method;                                                                                             \
+  template <class Caller, class R, class... A>                                                                      \
+  struct call_##method<Caller, R(A...)> {                                                                           \
+    R method(A... arguments) const {                                                                                \
+      return static_cast<const Caller*>(this)->template atoll_call<method_##method>(std::forward<A>(arguments)...); \
+    }                                                                                                               \
   };
 
 #define ATOLL_DETAIL_METHOD_NAME(_, method) ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_NAME_, ATOLL_DETAIL_UNWRAP method)

@@ -54,7 +54,7 @@ class shard_ref : public service_description<S>::template refs<shard_ref<S>> {
   [[nodiscard]] shard_id shard() const noexcept { return shard_; }
 
   template <class Tag, class... A>
-  auto call(A&&... arguments) const {
+  auto atoll_call(A&&... arguments) const {
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty shard_ref");
     return detail::call_method<Tag>(core_, shard_, timeout_, std::forward<A>(arguments)...);
   }

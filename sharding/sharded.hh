@@ -58,7 +58,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   [[nodiscard]] service_core& core() const noexcept { return *core_; }
 
   template <class Tag, class... A>
-  auto call(A&&... arguments) const {
+  auto atoll_call(A&&... arguments) const {
     constexpr auto key = method_traits<Tag>::key;
     static_assert(key != no_key, "this method has no key(...) in its ATOLL_METHOD: say which shard with .at(shard)");
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty sharded_ref");
