@@ -11,11 +11,15 @@ namespace atoll_root::atoll {
 call_base::call_base(service_core* core, shard_id to, duration timeout, task::run_function* execute,
                      timer_node::fire_function* expire) noexcept
     : task(execute), timer_node(expire), core_(core), values_(current_call()), from_(this_shard_id()), to_(to) {
-  ATOLL_ASSERT(to < shard_count(), "a call to a shard that does not exist");
   ++values_.depth;
   if (timeout != no_timeout) {
     values_.deadline = std::min(values_.deadline, saturating_add(mono_now(), timeout));
   }
+}
+
+error no_such_shard(shard_id shard) {
+  return {status_code::out_of_range,
+          "this process has " + std::to_string(shard_count()) + " shards, none is number " + std::to_string(shard)};
 }
 
 void call_base::start() noexcept {

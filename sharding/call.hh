@@ -142,9 +142,13 @@ class call_record final : public call_base, public detail::state<R> {
   std::optional<result<R>> outcome_;  // written by the callee, read by the caller
 };
 
+/// `out_of_range`, with how many shards there are.
+error no_such_shard(shard_id shard);
+
 /// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work returns a future<R>.
 template <class R, class F>
 future<R> start_call(service_core* core, shard_id to, duration timeout, F work) {
+  if (to >= this_shard().count) return make_failed_future<R>(no_such_shard(to));
   return call_record<R, F>::start(core, to, timeout, std::move(work));
 }
 

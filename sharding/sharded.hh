@@ -35,7 +35,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   sharded_ref() noexcept = default;
   explicit sharded_ref(service_core& core) noexcept : core_(&core) {}
 
-  /// REQUIRES: shard < shard_count().
+  /// Calls to a shard that does not exist fail with `out_of_range`.
   [[nodiscard]] shard_ref<S> at(shard_id shard) const noexcept { return {*core_, shard}; }
 
   [[nodiscard]] sharded_ref within(duration timeout) const noexcept {

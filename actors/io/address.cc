@@ -29,7 +29,8 @@ result<socket_address> socket_address::parse(std::string_view text) {
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
   socket_address address{std::string(host), 0};
-  if (host.find('\0') != std::string_view::npos || !is_numeric_host(address.host) || bracketed != (host.find(':') != std::string_view::npos)) {
+  if (host.find('\0') != std::string_view::npos || !is_numeric_host(address.host) ||
+      bracketed != (host.find(':') != std::string_view::npos)) {
     return refuse("the host is not a numeric IPv4 address or a bracketed IPv6 one");
   }
   const auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), address.port);

@@ -239,6 +239,47 @@ ATOLL_TEST(cluster, messages_may_be_as_large_as_a_frame_and_no_larger) {
   co_await two.stop();
 }
 
+ATOLL_TEST(cluster, a_peer_that_takes_the_connection_and_says_nothing_is_down) {
+  auto mute = atoll::this_shard().io->listen({"127.0.0.1", 0}, {}).value();
+  const auto peers = free_peers(1);
+  cluster one({.self = 1, .peers = {peers[0], {2, mute->address()}}, .connect_timeout = 20ms});
+  co_await one.start();
+  const auto r = co_await as_result(one.ref<counter>(2, 0).within(1h).where());
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), status_code::unavailable);
+  co_await one.stop();
+}
+
+ATOLL_TEST(cluster, calls_in_a_full_link_start_in_the_order_made) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  const auto ref = one.node.ref<counter>(2, 0).within(60s);
+  std::vector<future<std::int64_t>> calls;
+  for (std::uint32_t i = 0; i < 2 * atoll::rpc::link::calls_in_flight_max; ++i) calls.push_back(ref.add("x", 1));
+  // One more for each that comes back: none may overtake those that wait.
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    EXPECT_EQ(co_await std::move(calls[i]), static_cast<std::int64_t>(i + 1));
+    if (calls.size() < 3 * atoll::rpc::link::calls_in_flight_max) calls.push_back(ref.add("x", 1));
+  }
+  co_await one.stop();
+  co_await two.stop();
+}
+
+ATOLL_TEST(cluster, start_within_a_deadline_leaves_a_cluster_that_outlives_it) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  const auto start = [&one] { return one.start(); };
+  co_await atoll::with_deadline(atoll::mono_now() + 100ms, start);
+  co_await atoll::sleep(110ms);
+  co_await two.start();
+  co_await one.node.all_up();
+  co_await two.node.all_up();
+  EXPECT_EQ(co_await two.node.ref<counter>(1, 1).where(), 1U);
+  co_await one.stop();
+  co_await two.stop();
+}
+
 ATOLL_TEST(cluster, many_calls_at_once_all_come_back) {
   const auto peers = free_peers(2);
   test_node one(1, peers), two(2, peers);

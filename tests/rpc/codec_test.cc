@@ -118,9 +118,7 @@ TEST(codec, reads_what_protobuf_writes) {
   EXPECT_EQ(encoded(back), encoded(full()));
 }
 
-TEST(codec, sends_nothing_for_default_values) {
-  EXPECT_EQ(encoded(sample()), "");
-}
+TEST(codec, sends_nothing_for_default_values) { EXPECT_EQ(encoded(sample()), ""); }
 
 TEST(codec, skips_fields_it_does_not_know) {
   std::string out;

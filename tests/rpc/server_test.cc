@@ -216,6 +216,43 @@ ATOLL_TEST(server, refuses_calls_beyond_what_a_connection_may_have_under_way) {
   co_await v.stop();
 }
 
+ATOLL_TEST(server, stops_reading_from_a_peer_that_does_not_read) {
+  victim v;
+  co_await v.start();
+  auto s = co_await v.connect();
+  // Each ping is answered; nobody takes the answers. The server may hold some, then it has to push back.
+  std::string pings;
+  for (int i = 0; i < 100'000; ++i) put_frame(pings, frame_kind::ping, 1, std::string_view());
+  co_await s->write_all(hello());
+  std::size_t sent = 0;
+  constexpr std::size_t far_too_much = 512U << 20;
+  while (sent < far_too_much) {
+    auto written = s->write_all(pings);
+    for (int i = 0; i < 2'000 && !written.available(); ++i) co_await atoll::sleep(100us);
+    if (!written.available()) {
+      s->shutdown();
+      static_cast<void>(co_await as_result(std::move(written)));
+      break;
+    }
+    co_await std::move(written);
+    sent += pings.size();
+  }
+  EXPECT_LT(sent, far_too_much) << "the server took everything and buffered the answers";
+  s.reset();
+  co_await v.stop();
+}
+
+ATOLL_TEST(server, refuses_method_names_that_are_too_long) {
+  victim v;
+  co_await v.start();
+  const std::string name(513, 'x');
+  const auto said = co_await converse(v, call_frame(1, {.method_id = 1, .service = name, .method = "M"}), 1);
+  const auto frames = frames_of(said);
+  ATOLL_REQUIRE(frames.size() == 2);
+  EXPECT_EQ(parse_failure(frames[1].body).code(), status_code::invalid_argument);
+  co_await v.stop();
+}
+
 ATOLL_TEST(server, takes_frames_in_any_pieces) {
   victim v;
   co_await v.start();

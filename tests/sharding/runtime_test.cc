@@ -3,6 +3,8 @@
 #include <atoll/sharding/runtime.hh>
 
 #include <gtest/gtest.h>
+#include <stdexcept>
+
 #include <atoll/sharding/submit.hh>
 
 namespace {
@@ -62,6 +64,12 @@ TEST(runtime, draws_the_same_random_numbers_from_the_same_seed) {
   const auto first = draw();
   EXPECT_NE(first, 0U);
   EXPECT_EQ(draw(), first);
+}
+
+TEST(runtime, survives_a_main_that_throws_before_it_gives_a_future) {
+  const auto code = runtime::run({.shards = 2}, []() -> future<int> { throw std::runtime_error("bad config"); });
+  ASSERT_FALSE(code);
+  EXPECT_EQ(code.error().message(), "bad config");
 }
 
 }  // namespace

@@ -74,6 +74,16 @@ ATOLL_TEST(sharded, calls_that_fail_keep_code_and_message) {
   co_await counters.stop();
 }
 
+ATOLL_TEST(sharded, calls_to_a_shard_that_does_not_exist_are_out_of_range) {
+  sharded<counter> counters;
+  co_await counters.start();
+  EXPECT_TRUE(co_await as_result(counters.at(atoll::shard_count() - 1).where()));
+  const auto r = co_await as_result(counters.at(atoll::shard_count()).where());
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), status_code::out_of_range);
+  co_await counters.stop();
+}
+
 ATOLL_TEST(sharded, a_deadline_ends_the_wait_on_both_sides) {
   sharded<counter> counters;
   co_await counters.start();
@@ -229,6 +239,41 @@ ATOLL_TEST(sharded, arguments_and_results_may_be_move_only) {
   const auto back = co_await service.at(1).pass(std::move(text));
   EXPECT_EQ(back.get(), address);
   co_await service.stop();
+}
+
+class slow_to_start {
+ public:
+  slow_to_start() {
+    // Longer than the caller's deadline; a constructor can't wait any other way.
+    const auto until = atoll::mono_now() + 10ms;
+    while (atoll::mono_now() < until) continue;
+  }
+  atoll::future<> noop() { return atoll::make_ready_future(); }
+};
+ATOLL_SERVICE(slow_to_start, "test.SlowToStart", ATOLL_METHOD(noop));
+
+ATOLL_TEST(sharded, start_and_stop_are_not_cut_short_by_the_callers_deadline) {
+  sharded<slow_to_start> service;
+  const auto deadline = atoll::mono_now() + 1ms;
+  const auto start = [&service] { return service.start(); };
+  EXPECT_TRUE(co_await as_result(atoll::with_deadline(deadline, start)));
+  EXPECT_TRUE(co_await as_result(service.at(1).noop()));
+  const auto stop = [&service] { return service.stop(); };
+  EXPECT_TRUE(co_await as_result(atoll::with_deadline(deadline, stop)));
+  EXPECT_FALSE(co_await as_result(service.at(1).noop()));
+}
+
+TEST(sharded, may_be_declared_outside_the_runtime_and_started_in_one_after_the_other) {
+  sharded<counter> counters;
+  for (const atoll::shard_id shards : {2U, 3U}) {
+    atoll::testing::run_test(
+        [&counters]() -> future<> {
+          co_await counters.start();
+          EXPECT_EQ(co_await counters.map_reduce(&counter::size, std::plus<>{}, std::size_t{0}), 0U);
+          co_await counters.stop();
+        },
+        shards);
+  }
 }
 
 }  // namespace

@@ -82,6 +82,20 @@ ATOLL_TEST(tcp, destroying_a_stream_fails_the_read_that_waits) {
   EXPECT_EQ(r.error().code(), status_code::unavailable);
 }
 
+ATOLL_TEST(tcp, destroying_a_stream_whose_reader_was_woken_already_fails_the_read) {
+  auto c = co_await connect_pair();
+  std::string buffer(16, '\0');
+  auto waiting = c.a->read_some(buffer);
+  co_await c.b->write_all("x");
+  // The edge has woken the read once poll() has seen it; the read itself runs in a later turn.
+  while (!this_shard().io->poll()) continue;
+  EXPECT_FALSE(waiting.available());
+  c.a.reset();
+  const auto r = co_await as_result(std::move(waiting));
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), status_code::unavailable);
+}
+
 ATOLL_TEST(tcp, writing_to_a_peer_that_left_fails_as_unavailable) {
   auto c = co_await connect_pair();
   c.b.reset();

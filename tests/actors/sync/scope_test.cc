@@ -29,4 +29,25 @@ ATOLL_TEST(scope, takes_the_failures_of_its_work) {
   EXPECT_EQ(co_await atoll::testing::take_failures_abandoned(), 0U);
 }
 
+ATOLL_TEST(scope, close_is_not_cut_short_by_a_deadline) {
+  atoll::scope s("test");
+  bool done = false;
+  s.spawn([](bool& flag) -> future<> {
+    co_await atoll::sleep(std::chrono::milliseconds(5));
+    flag = true;
+  }(done));
+  const auto close = [&s] { return s.close(); };
+  EXPECT_TRUE(co_await atoll::as_result(atoll::with_deadline(atoll::mono_now(), close)));
+  EXPECT_TRUE(done);
+}
+
+ATOLL_TEST(scope, that_goes_before_its_work_does_not_end_the_process) {
+  atoll::promise<> p;
+  {
+    atoll::scope("test").spawn(p.get_future());
+  }
+  p.set_value();
+  co_await atoll::yield();
+}
+
 }  // namespace
