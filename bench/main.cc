@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -54,6 +55,7 @@ summary run(const bench::benchmark& b, int runs) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ::setenv("ATOLL_LOG", "error", 0);  // nodes that come and go are the benches' daily work
   CLI::App parser("Atoll's benchmarks, each beside the machine's own limit for the same work.", "atoll_bench");
   std::string filter;
   bool json = false;
