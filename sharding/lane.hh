@@ -11,7 +11,7 @@
 // pointers; a line with count 0 is free. So a published line costs one transfer between the cores, however
 // many tasks it carries, and there are no shared indices (after FastForward, Giacomoni et al., PPoPP 2008).
 // Bounds: `ring_lines` lines are in flight. What finds the ring full waits in the sender's list, linked
-// through the tasks themselves; what bounds that list are the callers' limits (mailbox.hh).
+// through the tasks themselves; what bounds that list are the callers' limits (outbox.hh).
 // Thread rules: push and publish by the sending shard, receive by the receiving one; nothing else.
 #pragma once
 
