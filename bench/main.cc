@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
   int runs = 7;
   std::uint16_t rpc_server = 0;
   bool tcp_server = false;
-  parser.add_option("filter", filter, "run the benches whose name begins with this");
+  parser.add_option("filter", filter, "run the bench of this name, or those whose names begin with it");
   parser.add_flag("--json", json, "one JSON object a line");
   parser.add_option("--runs", runs, "repetitions of each bench")->check(CLI::Range(1, 1000))->capture_default_str();
   parser.add_option("--rpc-server", rpc_server, "be the server of an rpc bench on this port")->group("");
@@ -73,10 +73,12 @@ int main(int argc, char** argv) {
 
   auto all = bench::lane_benches();
   for (auto& b : bench::rpc_benches()) all.push_back(std::move(b));
+  // A whole name means that bench, not also the ones it is the beginning of.
+  const bool exact = std::any_of(all.begin(), all.end(), [&filter](const auto& b) { return b.name == filter; });
   int matched = 0;
   if (!json) std::printf("%-16s %14s %14s %8s  %s\n", "bench", "value", "limit", "ratio", "spread of the ratio");
   for (const auto& b : all) {
-    if (!b.name.starts_with(filter)) continue;
+    if (exact ? b.name != filter : !b.name.starts_with(filter)) continue;
     ++matched;
     const auto s = run(b, runs);
     if (json) {
