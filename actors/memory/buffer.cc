@@ -26,7 +26,7 @@ result<buffer> buffer::try_allocate(std::size_t n) {
 
 buffer buffer::copy_of(std::string_view content) {
   buffer copy(content.size());
-  if (!content.empty()) std::memcpy(copy.data_, content.data(), content.size());
+  if (copy.data_ != nullptr) std::memcpy(copy.data_, content.data(), content.size());
   return copy;
 }
 

@@ -165,8 +165,8 @@ class buffer {
   }
 
   /// Keeps `holder` until the last share of the block is gone, then destroys it on this shard: a reservation of the
-  /// memory, say. Those attached die in that order, after the block is freed. Attached to an empty buffer it dies at once,
-  /// and where this throws. One small allocation; O(holders attached before).
+  /// memory, say. Those attached die in that order, after the block is freed. It dies at once where the buffer is empty
+  /// or this throws. Its destructor must not throw. One small allocation; O(holders attached before).
   template <class H>
   void attach(H holder) {
     if (block_ == nullptr) return;
@@ -176,7 +176,7 @@ class buffer {
   }
 
   /// These bytes in a buffer that may go to another shard: this one's block where it is its sole owner and has nothing
-  /// attached, else a copy of the bytes. This one is empty then. O(1) or O(size).
+  /// attached, else a copy of the bytes. This one is empty then; where it throws, it has its bytes. O(1) or O(size).
   [[nodiscard]] buffer detach() &&;
 
   friend bool operator==(const buffer& a, const buffer& b) noexcept { return a.view() == b.view(); }
@@ -195,7 +195,8 @@ class buffer {
 };
 
 /// Buffers in a row, read as one run of bytes. None of them is empty. Never copies bytes unless said so.
-/// Each piece costs one small pooled allocation. A chain has no bound of its own: who appends what a peer sends bounds it.
+/// Each piece costs one small pooled allocation. A chain has no bound of its own: who appends what a peer sends
+/// bounds it.
 class buffer_chain {
   struct piece {
     buffer content;
@@ -253,13 +254,14 @@ class buffer_chain {
 
   [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
   [[nodiscard]] iterator end() const noexcept { return {}; }
-  /// The first pieces as writev() wants them, as many as there is room for; gives how many. Valid until the chain changes.
+  /// The first pieces as writev() wants them, as many as there is room for; gives how many. They hold until the chain
+  /// changes.
   std::size_t fill_iovecs(std::span<iovec> out) const noexcept;
 
   /// Another owner of the same bytes. O(pieces).
   [[nodiscard]] buffer_chain share() const;
-  /// Splits off the first n bytes; `out_of_range` where there are fewer, and then nothing has changed. A piece that the cut
-  /// goes through is shared by the two. O(pieces taken), O(1) for all of them; at most one allocation.
+  /// Splits off the first n bytes; `out_of_range` where there are fewer, and then nothing has changed. A piece that the
+  /// cut goes through is shared by the two. O(pieces taken), O(1) for all of them; at most one allocation.
   [[nodiscard]] result<buffer_chain> take_front(std::size_t n);
   /// Drops the first n bytes, or all if there are fewer. O(pieces dropped).
   void trim_front(std::size_t n) noexcept;
