@@ -301,6 +301,7 @@ class machine {
       }
       case 20:
         expect((real == real_other) == (model.bytes() == model_other.bytes()), "chains are equal as their bytes are");
+        expect(real == std::string_view(model.bytes()), "a chain is equal to its bytes in one");
         expect((real == real_buffer.view()) == (model.bytes() == model_buffer_.bytes), "and so are a chain and bytes");
         return look(real, model.bytes());
       default:
