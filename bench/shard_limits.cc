@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include "shard_limits.hh"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "measure.hh"
+#include "raw_coroutine.hh"
+
+namespace bench {
+namespace {
+
+[[gnu::noinline]] raw::task<int> no_suspend(int i) { co_return i; }
+
+raw::job no_suspend_again(laps& measured, int calls) {
+  while (measured.next(static_cast<std::uint64_t>(calls))) {
+    for (int i = 0; i < calls; ++i) {
+      const int v = co_await no_suspend(i);
+      keep(v);
+    }
+  }
+}
+
+[[gnu::noinline]] raw::task<int> suspend_once(raw::run_queue& queue, int i) {
+  co_await queue.yield();
+  co_return i;
+}
+
+raw::job suspend_once_again(raw::run_queue& queue, laps& measured, int calls) {
+  while (measured.next(static_cast<std::uint64_t>(calls))) {
+    for (int i = 0; i < calls; ++i) {
+      const int v = co_await suspend_once(queue, i);
+      keep(v);
+    }
+  }
+}
+
+raw::job yield_again(raw::run_queue& queue, std::uint64_t turns) {
+  for (std::uint64_t i = 0; i < turns; ++i) co_await queue.yield();
+}
+
+[[gnu::noinline]] std::optional<int> ready(int i) { return i; }
+
+template <class F>
+[[gnu::noinline]] std::optional<int> then(std::optional<int> source, F f) {
+  return source ? std::optional<int>(f(*source)) : std::nullopt;
+}
+
+raw::job wait_again(std::coroutine_handle<>& place, const bool& stop) {
+  while (!stop) co_await raw::leave_handle{place};
+}
+
+raw::job wake_again(raw::run_queue& queue, std::vector<std::coroutine_handle<>>& places, bool& stop, laps& measured) {
+  const std::uint64_t rounds = 200'000 / places.size() + 1;
+  while (measured.next(rounds * places.size())) {
+    for (std::uint64_t i = 0; i < rounds; ++i) {
+      for (auto& place : places) queue.push(std::exchange(place, nullptr));
+      co_await queue.yield();
+    }
+  }
+  stop = true;
+  for (auto& place : places) queue.push(place);
+}
+
+/// A failure without a message, as big as one with.
+struct failure {
+  std::unique_ptr<std::string> message;
+  std::uint8_t code = 0;
+};
+
+[[gnu::noinline]] raw::task<failure> fail_through(std::uint32_t frames) {
+  if (frames == 1) co_return failure{nullptr, 5};
+  auto below = co_await fail_through(frames - 1);
+  co_return below;
+}
+
+raw::job fail_again(laps& measured, std::uint32_t frames) {
+  constexpr int calls = 50'000;
+  while (measured.next(calls)) {
+    for (int i = 0; i < calls; ++i) {
+      const auto f = co_await fail_through(frames);
+      keep(f.code);
+    }
+  }
+}
+
+struct hook {
+  hook* previous = this;
+  hook* next = this;
+};
+
+}  // namespace
+
+double raw_coroutine_ns() {
+  return on_bare_thread([] {
+    laps measured;
+    no_suspend_again(measured, 500'000);
+    return measured.median_ns();
+  });
+}
+
+double raw_suspend_once_ns() {
+  return on_bare_thread([] {
+    laps measured;
+    auto queue = std::make_unique<raw::run_queue>();
+    suspend_once_again(*queue, measured, 500'000);
+    queue->run();
+    return measured.median_ns();
+  });
+}
+
+double raw_yield_ns(std::uint32_t tasks) {
+  return on_bare_thread([tasks] {
+    laps measured;
+    auto queue = std::make_unique<raw::run_queue>();
+    const std::uint64_t turns = 1'000'000 / tasks;
+    while (measured.next(turns * tasks)) {
+      for (std::uint32_t i = 0; i < tasks; ++i) yield_again(*queue, turns);
+      queue->run();
+    }
+    return measured.median_ns();
+  });
+}
+
+double raw_ready_ns() {
+  return on_bare_thread([] {
+    laps measured;
+    constexpr int calls = 2'000'000;
+    while (measured.next(calls)) {
+      for (int i = 0; i < calls; ++i) keep(*then(ready(i), [](int n) { return n + 1; }));
+    }
+    return measured.median_ns();
+  });
+}
+
+double raw_wake_ns(std::uint32_t waiters) {
+  return on_bare_thread([waiters] {
+    laps measured;
+    auto queue = std::make_unique<raw::run_queue>();
+    bool stop = false;
+    std::vector<std::coroutine_handle<>> places(waiters);
+    for (auto& place : places) wait_again(place, stop);
+    wake_again(*queue, places, stop, measured);
+    queue->run();
+    return measured.median_ns();
+  });
+}
+
+double raw_failure_ns(std::uint32_t frames) {
+  return on_bare_thread([frames] {
+    laps measured;
+    fail_again(measured, frames);
+    return measured.median_ns();
+  });
+}
+
+double raw_list_ns() {
+  return on_bare_thread([] {
+    laps measured;
+    constexpr std::size_t calls = 2'000'000;
+    hook root;
+    std::array<hook, 64> nodes;
+    const auto put = [&root](hook& n) {
+      n.previous = root.previous;
+      n.next = &root;
+      root.previous->next = &n;
+      root.previous = &n;
+    };
+    for (auto& n : nodes) put(n);
+    while (measured.next(calls)) {
+      for (std::size_t i = 0; i < calls; ++i) {
+        hook& n = nodes[i % nodes.size()];
+        n.previous->next = n.next;
+        n.next->previous = n.previous;
+        put(n);
+        keep(root.next);
+      }
+    }
+    return measured.median_ns();
+  });
+}
+
+double raw_free_list_ns() {
+  return on_bare_thread([] {
+    laps measured;
+    constexpr int calls = 2'000'000;
+    while (measured.next(calls)) {
+      for (int i = 0; i < calls; ++i) {
+        void* block = raw::frames.allocate(128);
+        keep(block);
+        raw::frames.free(block, 128);
+      }
+    }
+    return measured.median_ns();
+  });
+}
+
+}  // namespace bench
