@@ -15,7 +15,7 @@ double raw_coroutine_ns();
 double raw_suspend_once_ns();
 /// So many coroutines that go to the end of a ring of bare handles, again and again: ns a turn.
 double raw_yield_ns(std::uint32_t tasks);
-/// A function's optional<int> given to a callable.
+/// A function's value, which may be there or not, given to a callable: two calls.
 double raw_ready_ns();
 /// So many coroutines that leave their handle; one that puts each handle into the run queue: ns a wake.
 double raw_wake_ns(std::uint32_t waiters);
