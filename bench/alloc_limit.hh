@@ -18,7 +18,7 @@ inline constexpr std::size_t block_bytes = 64;
 /// 1,000 live blocks, of which one that chance picks is freed and replaced: ns for a free and an allocation.
 template <class Allocator>
 double replace_ns(const Allocator& a) {
-  constexpr std::size_t pairs = 500'000;
+  constexpr std::size_t pairs = 60'000;
   std::array<void*, 1000> live{};
   std::array<std::uint16_t, 4096> order{};
   std::uint32_t chance = 1;

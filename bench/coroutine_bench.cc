@@ -13,7 +13,7 @@ namespace {
 [[gnu::noinline]] atoll::future<int> no_suspend(int i) { co_return i; }
 
 atoll::future<double> no_suspend_ns() {
-  constexpr int calls = 500'000;
+  constexpr int calls = 50'000;
   laps measured;
   while (measured.next(calls)) {
     for (int i = 0; i < calls; ++i) {
@@ -30,7 +30,7 @@ atoll::future<double> no_suspend_ns() {
 }
 
 atoll::future<double> suspend_once_ns() {
-  constexpr int calls = 200'000;
+  constexpr int calls = 30'000;
   laps measured;
   while (measured.next(calls)) {
     for (int i = 0; i < calls; ++i) {

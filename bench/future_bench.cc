@@ -17,7 +17,7 @@ namespace {
 [[gnu::noinline]] atoll::future<int> ready(int i) { return atoll::make_ready_future<int>(i); }
 
 atoll::future<double> ready_then_ns() {
-  constexpr int calls = 1'000'000;
+  constexpr int calls = 50'000;
   laps measured;
   while (measured.next(calls)) {
     for (int i = 0; i < calls; ++i) {
@@ -51,7 +51,7 @@ atoll::future<double> wake_ns(std::uint32_t count) {
   waiters all(count);
   std::vector<atoll::future<>> waiting;
   for (std::uint32_t i = 0; i < count; ++i) waiting.push_back(wait_again(all, i));
-  const std::uint64_t wakes = 200'000 / count * count;
+  const std::uint64_t wakes = 50'000 / count * count;
   laps measured;
   while (measured.next(wakes)) {
     for (std::uint64_t woken = 0; woken < wakes;) {
@@ -81,7 +81,7 @@ atoll::future<int> or_fail(atoll::future<int> f) { return f; }
 }
 
 atoll::future<double> failure_ns(std::uint32_t frames) {
-  constexpr int calls = 5'000;
+  constexpr int calls = 2'000;
   laps measured;
   while (measured.next(calls)) {
     for (int i = 0; i < calls; ++i) {

@@ -12,32 +12,32 @@
 namespace bench {
 namespace {
 
-[[gnu::noinline]] raw::task<int> no_suspend(int i) { co_return i; }
+[[gnu::noinline]] raw::task<int> raw_no_suspend(int i) { co_return i; }
 
-raw::job no_suspend_again(laps& measured, int calls) {
+raw::job raw_no_suspend_again(laps& measured, int calls) {
   while (measured.next(static_cast<std::uint64_t>(calls))) {
     for (int i = 0; i < calls; ++i) {
-      const int v = co_await no_suspend(i);
+      const int v = co_await raw_no_suspend(i);
       keep(v);
     }
   }
 }
 
-[[gnu::noinline]] raw::task<int> suspend_once(raw::run_queue& queue, int i) {
+[[gnu::noinline]] raw::task<int> raw_suspend_once(raw::run_queue& queue, int i) {
   co_await queue.yield();
   co_return i;
 }
 
-raw::job suspend_once_again(raw::run_queue& queue, laps& measured, int calls) {
+raw::job raw_suspend_once_again(raw::run_queue& queue, laps& measured, int calls) {
   while (measured.next(static_cast<std::uint64_t>(calls))) {
     for (int i = 0; i < calls; ++i) {
-      const int v = co_await suspend_once(queue, i);
+      const int v = co_await raw_suspend_once(queue, i);
       keep(v);
     }
   }
 }
 
-raw::job yield_again(raw::run_queue& queue, std::uint64_t turns) {
+raw::job raw_yield_again(raw::run_queue& queue, std::uint64_t turns) {
   for (std::uint64_t i = 0; i < turns; ++i) co_await queue.yield();
 }
 
@@ -47,19 +47,20 @@ struct outcome {
   std::int64_t ready = 0;
 };
 
-[[gnu::noinline]] outcome ready(int i) { return {i, 1}; }
+[[gnu::noinline]] outcome raw_ready(int i) { return {i, 1}; }
 
 template <class F>
-[[gnu::noinline]] outcome then(outcome source, F f) {
+[[gnu::noinline]] outcome raw_then(outcome source, F f) {
   return source.ready == 1 ? outcome{f(source.value), 1} : source;
 }
 
-raw::job wait_again(std::coroutine_handle<>& place, const bool& stop) {
+raw::job raw_wait_again(std::coroutine_handle<>& place, const bool& stop) {
   while (!stop) co_await raw::leave_handle{place};
 }
 
-raw::job wake_again(raw::run_queue& queue, std::vector<std::coroutine_handle<>>& places, bool& stop, laps& measured) {
-  const std::uint64_t rounds = 200'000 / places.size() + 1;
+raw::job raw_wake_again(raw::run_queue& queue, std::vector<std::coroutine_handle<>>& places, bool& stop,
+                        laps& measured) {
+  const std::uint64_t rounds = 50'000 / places.size() + 1;
   while (measured.next(rounds * places.size())) {
     for (std::uint64_t i = 0; i < rounds; ++i) {
       for (auto& place : places) queue.push(std::exchange(place, nullptr));
@@ -76,17 +77,17 @@ struct failure {
   std::uint8_t code = 0;
 };
 
-[[gnu::noinline]] raw::task<failure> fail_through(std::uint32_t frames) {
+[[gnu::noinline]] raw::task<failure> raw_fail_through(std::uint32_t frames) {
   if (frames == 1) co_return failure{nullptr, 5};
-  auto below = co_await fail_through(frames - 1);
+  auto below = co_await raw_fail_through(frames - 1);
   co_return below;
 }
 
-raw::job fail_again(laps& measured, std::uint32_t frames) {
-  constexpr int calls = 50'000;
+raw::job raw_fail_again(laps& measured, std::uint32_t frames) {
+  constexpr int calls = 20'000;
   while (measured.next(calls)) {
     for (int i = 0; i < calls; ++i) {
-      const auto f = co_await fail_through(frames);
+      const auto f = co_await raw_fail_through(frames);
       keep(f.code);
     }
   }
@@ -102,7 +103,7 @@ struct hook {
 double raw_coroutine_ns() {
   return on_bare_thread([] {
     laps measured;
-    no_suspend_again(measured, 500'000);
+    raw_no_suspend_again(measured, 100'000);
     return measured.median_ns();
   });
 }
@@ -111,7 +112,7 @@ double raw_suspend_once_ns() {
   return on_bare_thread([] {
     laps measured;
     auto queue = std::make_unique<raw::run_queue>();
-    suspend_once_again(*queue, measured, 500'000);
+    raw_suspend_once_again(*queue, measured, 100'000);
     queue->run();
     return measured.median_ns();
   });
@@ -119,11 +120,11 @@ double raw_suspend_once_ns() {
 
 double raw_yield_ns(std::uint32_t tasks) {
   return on_bare_thread([tasks] {
-    laps measured;
+    laps measured(laps_of(tasks));
     auto queue = std::make_unique<raw::run_queue>();
-    const std::uint64_t turns = 1'000'000 / tasks;
+    const std::uint64_t turns = turns_of(tasks);
     while (measured.next(turns * tasks)) {
-      for (std::uint32_t i = 0; i < tasks; ++i) yield_again(*queue, turns);
+      for (std::uint32_t i = 0; i < tasks; ++i) raw_yield_again(*queue, turns);
       queue->run();
     }
     return measured.median_ns();
@@ -133,9 +134,9 @@ double raw_yield_ns(std::uint32_t tasks) {
 double raw_ready_ns() {
   return on_bare_thread([] {
     laps measured;
-    constexpr int calls = 2'000'000;
+    constexpr int calls = 250'000;
     while (measured.next(calls)) {
-      for (int i = 0; i < calls; ++i) keep(then(ready(i), [](std::int64_t n) { return n + 1; }).value);
+      for (int i = 0; i < calls; ++i) keep(raw_then(raw_ready(i), [](std::int64_t n) { return n + 1; }).value);
     }
     return measured.median_ns();
   });
@@ -147,8 +148,8 @@ double raw_wake_ns(std::uint32_t waiters) {
     auto queue = std::make_unique<raw::run_queue>();
     bool stop = false;
     std::vector<std::coroutine_handle<>> places(waiters);
-    for (auto& place : places) wait_again(place, stop);
-    wake_again(*queue, places, stop, measured);
+    for (auto& place : places) raw_wait_again(place, stop);
+    raw_wake_again(*queue, places, stop, measured);
     queue->run();
     return measured.median_ns();
   });
@@ -157,7 +158,7 @@ double raw_wake_ns(std::uint32_t waiters) {
 double raw_failure_ns(std::uint32_t frames) {
   return on_bare_thread([frames] {
     laps measured;
-    fail_again(measured, frames);
+    raw_fail_again(measured, frames);
     return measured.median_ns();
   });
 }
@@ -165,7 +166,7 @@ double raw_failure_ns(std::uint32_t frames) {
 double raw_list_ns() {
   return on_bare_thread([] {
     laps measured;
-    constexpr std::size_t calls = 2'000'000;
+    constexpr std::size_t calls = 250'000;
     hook root;
     std::array<hook, 64> nodes;
     const auto put = [&root](hook& n) {
@@ -191,7 +192,7 @@ double raw_list_ns() {
 double raw_free_list_ns() {
   return on_bare_thread([] {
     laps measured;
-    constexpr int calls = 2'000'000;
+    constexpr int calls = 250'000;
     while (measured.next(calls)) {
       for (int i = 0; i < calls; ++i) {
         void* block = raw::frames.allocate(128);

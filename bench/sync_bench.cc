@@ -15,7 +15,7 @@ namespace bench {
 namespace {
 
 atoll::future<double> uncontended_ns() {
-  constexpr int times = 500'000;
+  constexpr int times = 50'000;
   atoll::semaphore units{"bench", 1};
   laps measured;
   while (measured.next(times)) {
@@ -35,9 +35,9 @@ atoll::future<> acquire_again(atoll::semaphore& units, std::uint64_t times) {
 }
 
 atoll::future<double> contended_ns(std::uint32_t waiters) {
-  const std::uint64_t times = 200'000 / waiters;
+  const std::uint64_t times = turns_of(waiters);
   atoll::semaphore units{"bench", 1};
-  laps measured;
+  laps measured(laps_of(waiters));
   while (measured.next(times * waiters)) {
     std::vector<atoll::future<>> running;
     for (std::uint32_t i = 0; i < waiters; ++i) running.push_back(acquire_again(units, times));
@@ -51,7 +51,7 @@ atoll::future<> push_again(atoll::channel<int>& items, int count) {
 }
 
 atoll::future<double> ping_pong_ns() {
-  constexpr int count = 200'000;
+  constexpr int count = 10'000;
   atoll::channel<int> items{"bench", 1};
   laps measured;
   while (measured.next(count)) {

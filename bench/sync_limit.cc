@@ -97,8 +97,8 @@ double raw_semaphore_ns(std::uint32_t waiters) {
   return on_bare_thread([waiters] {
     auto queue = std::make_unique<raw::run_queue>();
     auto units = std::make_unique<semaphore>(*queue, 1);
-    const std::uint64_t times = 1'000'000 / waiters;
-    laps measured;
+    const std::uint64_t times = turns_of(waiters);
+    laps measured(laps_of(waiters));
     while (measured.next(times * waiters)) {
       if (waiters == 1) acquire_uncontended(*units, times);
       for (std::uint32_t i = 0; waiters > 1 && i < waiters; ++i) acquire_contended(*queue, *units, times);
@@ -110,7 +110,7 @@ double raw_semaphore_ns(std::uint32_t waiters) {
 
 double raw_channel_ns() {
   return on_bare_thread([] {
-    constexpr std::uint64_t items = 1'000'000;
+    constexpr std::uint64_t items = 100'000;
     auto queue = std::make_unique<raw::run_queue>();
     laps measured;
     while (measured.next(items)) {

@@ -14,8 +14,8 @@ atoll::future<> yield_again(std::uint64_t turns) {
 }
 
 atoll::future<double> yield_ns(std::uint32_t tasks) {
-  const std::uint64_t turns = 500'000 / tasks;
-  laps measured;
+  const std::uint64_t turns = turns_of(tasks);
+  laps measured(laps_of(tasks));
   while (measured.next(turns * tasks)) {
     std::vector<atoll::future<>> running;
     running.reserve(tasks);

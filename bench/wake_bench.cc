@@ -7,8 +7,6 @@
 // idle.cpu/N: what N shards without work use of a processor, percent; the limit is the figure that is asked for.
 #include <sys/resource.h>
 
-#include <algorithm>
-
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/sharding/submit.hh>
 
@@ -20,12 +18,6 @@ namespace bench {
 namespace {
 
 using namespace std::chrono_literals;
-
-double median(std::vector<double> figures) {
-  const auto middle = figures.begin() + static_cast<std::ptrdiff_t>(figures.size() / 2);
-  std::nth_element(figures.begin(), middle, figures.end());
-  return *middle;
-}
 
 /// On the far shard: when it was reached and when it answers.
 struct answer {
