@@ -30,10 +30,9 @@ atoll::future<> free_all(block_ring* ring) {
 atoll::future<double> cross_ns() {
   const auto ring = std::make_unique<block_ring>();
   auto freed = atoll::submit_to(1, [to_free = ring.get()] { return free_all(to_free); });
-  const auto begin = steady_ns();
   while (ring->send_batch(operators{})) co_await atoll::yield();
   co_await std::move(freed);
-  co_return static_cast<double>(steady_ns() - begin) / static_cast<double>(block_ring::blocks);
+  co_return ring->measured.median_ns();
 }
 
 atoll::future<double> frame_ns() {

@@ -44,18 +44,26 @@ double replace_ns(const Allocator& a) {
 struct block_ring {
   static constexpr std::uint64_t slots = 1024;
   static constexpr std::uint64_t batch = 64;
-  static constexpr std::uint64_t blocks = 1'000'000;  // that pass through it in all
+  static constexpr std::uint64_t lap_blocks = 5'120;
+  static constexpr std::uint64_t laps_counted = 199;
+  static constexpr std::uint64_t blocks = (laps_counted + 1) * lap_blocks;  // that pass through it in all
 
   alignas(64) std::atomic<std::uint64_t> written{0};
   alignas(64) std::atomic<std::uint64_t> read{0};
   alignas(64) std::array<void*, slots> content{};
 
+  laps measured{laps_counted};  // by the one who allocates
+
   /// Allocates a batch if there is room for it; false once all blocks have been sent.
   template <class Allocator>
   bool send_batch(const Allocator& a) {
     const auto at = written.load(std::memory_order_relaxed);
-    if (at == blocks) return false;
+    if (at == blocks) {
+      measured.end();
+      return false;
+    }
     if (at + batch > read.load(std::memory_order_acquire) + slots) return true;
+    if (at % lap_blocks == 0) measured.next(lap_blocks);
     for (std::uint64_t i = at; i < at + batch; ++i) {
       void* block = a.allocate(block_bytes);
       *static_cast<std::uint64_t*>(block) = i;
@@ -73,9 +81,7 @@ struct block_ring {
     read.store(at, std::memory_order_release);
     return at < blocks;
   }
-
-  [[nodiscard]] bool all_freed() const { return read.load(std::memory_order_acquire) == blocks; }
 };
-static_assert(block_ring::blocks % block_ring::batch == 0 && block_ring::slots % block_ring::batch == 0);
+static_assert(block_ring::lap_blocks % block_ring::batch == 0 && block_ring::slots % block_ring::batch == 0);
 
 }  // namespace bench

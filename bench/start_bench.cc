@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// start.to_ready: a runtime of 2 shards whose main returns at once, from the call of run() to its return; /service: with
-// a service started and stopped in it. ms.
+// start.to_ready: a runtime of 2 shards whose main returns at once, from the call of run() to its return; /service:
+// with a service started and stopped in it. ms.
 #include <atoll/sharding/runtime.hh>
 #include <atoll/sharding/sharded.hh>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// semaphore.uncontended: a unit taken and given back; ns for both. semaphore.contended_16 (and _10k): so many coroutines
-// want one unit, and each holder yields once with it; ns an acquisition. channel.ping_pong: a coroutine that pushes and
-// one that pops, over a channel with room for one item; ns an item.
+// semaphore.uncontended: a unit taken and given back; ns for both. semaphore.contended_16 (and _10k): so many
+// coroutines want one unit, and each holder yields once with it; ns an acquisition. channel.ping_pong: a coroutine that
+// pushes and one that pops, over a channel with room for one item; ns an item.
 #include <atoll/actors/sync/channel.hh>
 #include <atoll/actors/sync/semaphore.hh>
 
