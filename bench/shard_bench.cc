@@ -29,12 +29,18 @@ double on_bare_thread(const std::function<double()>& f) {
   return figure;
 }
 
+namespace {
+
+atoll::future<int> run_work(double& figure, const std::function<atoll::future<double>()>& work) {
+  figure = co_await work();
+  co_return 0;
+}
+
+}  // namespace
+
 double in_runtime(const shards_of_bench& shards, const std::function<atoll::future<double>()>& work) {
   double figure = 0;
-  const auto main = [&figure, &work]() -> atoll::future<int> {
-    figure = co_await work();
-    co_return 0;
-  };
+  const auto main = [&figure, &work] { return run_work(figure, work); };
   const auto code = atoll::runtime::run({.shards = shards.count, .spin_for = shards.spin_for}, main);
   if (!code) throw std::runtime_error(code.error().to_string());
   return figure;
