@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,15 +21,34 @@ struct pair {
   double limit = 0;
 };
 
+/// What the bench is to reach: the median value, or the median ratio, is at most this.
+struct target {
+  enum class measure : std::uint8_t { value, ratio };
+  measure of = measure::value;
+  double at_most = 0;
+};
+
+inline constexpr target value_at_most(double figure) { return {target::measure::value, figure}; }
+inline constexpr target ratio_at_most(double figure) { return {target::measure::ratio, figure}; }
+
 struct benchmark {
   std::string name;
   std::string unit;  // "ns" for one operation, "calls/s"
   std::function<pair()> measure;
+  std::optional<target> goal = std::nullopt;
 };
 
 /// The benches of a file.
+std::vector<benchmark> alloc_benches();
+std::vector<benchmark> coroutine_benches();
+std::vector<benchmark> future_benches();
 std::vector<benchmark> lane_benches();
 std::vector<benchmark> rpc_benches();
+std::vector<benchmark> start_benches();
+std::vector<benchmark> sync_benches();
+std::vector<benchmark> task_benches();
+std::vector<benchmark> timer_benches();
+std::vector<benchmark> wake_benches();
 
 // The limits, in the shapes that are documented with each.
 /// Two pinned threads, a request and a response ring of 64-byte slots, `outstanding` at a time: ns a round trip.

@@ -52,6 +52,39 @@ summary run(const bench::benchmark& b, int runs) {
   return {median(values), median(limits), median(ratios), *least, *most};
 }
 
+bool is_met(const bench::target& goal, const summary& s) {
+  return (goal.of == bench::target::measure::value ? s.value : s.ratio) <= goal.at_most;
+}
+
+void print_json(const bench::benchmark& b, const summary& s, int runs) {
+  nlohmann::ordered_json line = {{"name", b.name},
+                                 {"value", s.value},
+                                 {"unit", b.unit},
+                                 {"limit", s.limit},
+                                 {"ratio", s.ratio},
+                                 {"runs", runs},
+                                 {"spread", {s.ratio_least, s.ratio_most}}};
+  if (b.goal) {
+    line["target"] = {{"of", b.goal->of == bench::target::measure::value ? "value" : "ratio"},
+                      {"at_most", b.goal->at_most},
+                      {"met", is_met(*b.goal, s)}};
+  }
+  std::printf("%s\n", line.dump().c_str());
+}
+
+void print_row(const bench::benchmark& b, const summary& s, int runs) {
+  // Three digits that say something: a figure can be 0.2 or 400,000.
+  const auto digits = [](double figure) { return figure < 1 ? 3 : figure < 10 ? 2 : figure < 100 ? 1 : 0; };
+  std::printf("%-24s %9.*f %-7s %9.*f %-7s %5.2f  %.2f to %.2f in %d runs", b.name.c_str(), digits(s.value), s.value,
+              b.unit.c_str(), digits(s.limit), s.limit, b.unit.c_str(), s.ratio, s.ratio_least, s.ratio_most, runs);
+  if (b.goal) {
+    const bool of_value = b.goal->of == bench::target::measure::value;
+    std::printf(", target %g %s: %s", b.goal->at_most, of_value ? b.unit.c_str() : "x",
+                is_met(*b.goal, s) ? "met" : "not met");
+  }
+  std::printf("\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -71,28 +104,24 @@ int main(int argc, char** argv) {
   if (rpc_server != 0) return bench::run_rpc_server(rpc_server);
   if (tcp_server) return bench::run_tcp_server();
 
-  auto all = bench::lane_benches();
-  for (auto& b : bench::rpc_benches()) all.push_back(std::move(b));
+  std::vector<bench::benchmark> all;
+  for (auto* const benches_of : {&bench::coroutine_benches, &bench::task_benches, &bench::future_benches,
+                                 &bench::timer_benches, &bench::alloc_benches, &bench::wake_benches,
+                                 &bench::start_benches, &bench::lane_benches, &bench::rpc_benches}) {
+    for (auto& b : benches_of()) all.push_back(std::move(b));
+  }
   // A whole name means that bench, not also the ones it is the beginning of.
   const bool exact = std::any_of(all.begin(), all.end(), [&filter](const auto& b) { return b.name == filter; });
   int matched = 0;
-  if (!json) std::printf("%-16s %14s %14s %8s  %s\n", "bench", "value", "limit", "ratio", "spread of the ratio");
+  if (!json) std::printf("%-24s %17s %17s %5s  %s\n", "bench", "value", "limit", "ratio", "spread of the ratio");
   for (const auto& b : all) {
     if (exact ? b.name != filter : !b.name.starts_with(filter)) continue;
     ++matched;
     const auto s = run(b, runs);
     if (json) {
-      const nlohmann::ordered_json line = {{"name", b.name},
-                                           {"value", s.value},
-                                           {"unit", b.unit},
-                                           {"limit", s.limit},
-                                           {"ratio", s.ratio},
-                                           {"runs", runs},
-                                           {"spread", {s.ratio_least, s.ratio_most}}};
-      std::printf("%s\n", line.dump().c_str());
+      print_json(b, s, runs);
     } else {
-      std::printf("%-16s %9.0f %-7s %9.0f %-7s %5.2f  %.2f to %.2f in %d runs\n", b.name.c_str(), s.value,
-                  b.unit.c_str(), s.limit, b.unit.c_str(), s.ratio, s.ratio_least, s.ratio_most, runs);
+      print_row(b, s, runs);
     }
     std::fflush(stdout);
   }
