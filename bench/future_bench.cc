@@ -71,12 +71,9 @@ atoll::future<double> wake_ns(std::uint32_t count) {
   co_return measured.median_ns();
 }
 
-/// How a coroutine passes on the failure of what it awaits: the one line to change if that gets a name of its own.
-atoll::future<int> pass_on(atoll::future<int> f) { return f; }
-
 [[gnu::noinline]] atoll::future<int> fail_through(std::uint32_t frames) {
   if (frames == 1) co_await atoll::fail(atoll::error(atoll::status_code::not_found));
-  const int v = co_await pass_on(fail_through(frames - 1));
+  const int v = co_await atoll::or_fail(fail_through(frames - 1));
   co_return v;
 }
 

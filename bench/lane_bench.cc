@@ -24,22 +24,24 @@ atoll::future<> call_again(atoll::shard_ref<adder> ref, std::uint64_t calls) {
   for (std::uint64_t i = 0; i < calls; ++i) co_await ref.add(i, 1);
 }
 
-double call_ns(std::uint32_t outstanding) {
+atoll::future<int> measure_calls(std::uint32_t outstanding, double& ns) {
   const std::uint64_t calls = outstanding == 1 ? 300'000 : 2'000'000;
+  atoll::sharded<adder> adders;
+  co_await adders.start();
+  co_await call_again(adders.at(1), calls / 10);  // warm
+  const auto begin = atoll::mono_now();
+  std::vector<atoll::future<>> callers;
+  for (std::uint32_t i = 0; i < outstanding; ++i) callers.push_back(call_again(adders.at(1), calls / outstanding));
+  for (auto& c : callers) co_await std::move(c);
+  ns =
+      static_cast<double>((atoll::mono_now() - begin).count()) / static_cast<double>(calls / outstanding * outstanding);
+  co_await adders.stop();
+  co_return 0;
+}
+
+double call_ns(std::uint32_t outstanding) {
   double ns = 0;
-  const auto main = [&ns, outstanding, calls]() -> atoll::future<int> {
-    atoll::sharded<adder> adders;
-    co_await adders.start();
-    co_await call_again(adders.at(1), calls / 10);  // warm
-    const auto begin = atoll::mono_now();
-    std::vector<atoll::future<>> callers;
-    for (std::uint32_t i = 0; i < outstanding; ++i) callers.push_back(call_again(adders.at(1), calls / outstanding));
-    for (auto& c : callers) co_await std::move(c);
-    ns = static_cast<double>((atoll::mono_now() - begin).count()) /
-         static_cast<double>(calls / outstanding * outstanding);
-    co_await adders.stop();
-    co_return 0;
-  };
+  const auto main = [outstanding, &ns] { return measure_calls(outstanding, ns); };
   static_cast<void>(atoll::runtime::run({.shards = 2}, main).value());
   return ns;
 }

@@ -87,55 +87,59 @@ atoll::future<> call_again(atoll::remote_ref<echo> ref, std::uint64_t calls) {
   for (std::uint64_t i = 0; i < calls; ++i) co_await ref.call(atoll::bytes(payload));
 }
 
-double calls_per_second(std::uint32_t outstanding) {
+atoll::future<int> measure_calls(std::uint16_t port, std::uint32_t outstanding, double& rate) {
   const std::uint64_t calls = outstanding == 1 ? 20'000 : 300'000;
+  atoll::cluster cluster({.self = 1, .peers = peers_for(port), .call_timeout = std::chrono::seconds(60)});
+  co_await cluster.start();
+  co_await cluster.all_up();
+  const auto ref = cluster.ref<echo>(2, 0);
+  co_await call_again(ref, 1'000);
+  const auto begin = atoll::mono_now();
+  std::vector<atoll::future<>> callers;
+  for (std::uint32_t i = 0; i < outstanding; ++i) callers.push_back(call_again(ref, calls / outstanding));
+  for (auto& c : callers) co_await std::move(c);
+  const std::chrono::duration<double> took = atoll::mono_now() - begin;
+  rate = static_cast<double>(calls / outstanding * outstanding) / took.count();
+  co_await cluster.stop();
+  co_return 0;
+}
+
+double calls_per_second(std::uint32_t outstanding) {
   const auto port = static_cast<std::uint16_t>(21'000 + ::getpid() % 5'000 * 2);
   const server_process server(port);
   run_on(0);
   double rate = 0;
-  const auto main = [&]() -> atoll::future<int> {
-    atoll::cluster cluster({.self = 1, .peers = peers_for(port), .call_timeout = std::chrono::seconds(60)});
-    co_await cluster.start();
-    co_await cluster.all_up();
-    const auto ref = cluster.ref<echo>(2, 0);
-    co_await call_again(ref, 1'000);
-    const auto begin = atoll::mono_now();
-    std::vector<atoll::future<>> callers;
-    for (std::uint32_t i = 0; i < outstanding; ++i) callers.push_back(call_again(ref, calls / outstanding));
-    for (auto& c : callers) co_await std::move(c);
-    const std::chrono::duration<double> took = atoll::mono_now() - begin;
-    rate = static_cast<double>(calls / outstanding * outstanding) / took.count();
-    co_await cluster.stop();
-    co_return 0;
-  };
+  const auto main = [&] { return measure_calls(port, outstanding, rate); };
   static_cast<void>(atoll::runtime::run({.shards = 1}, main).value());
   return rate;
+}
+
+atoll::future<int> serve_echoes(std::uint16_t port) {
+  atoll::cluster cluster({.self = 2, .peers = peers_for(port)});
+  atoll::sharded<echo> echoes;
+  co_await echoes.start();
+  co_await cluster.start();
+  co_await cluster.serve(echoes.ref());
+  std::putchar('r');
+  std::fflush(stdout);
+  // Until the bench closes our standard input; looked at between calls, now and then.
+  for (char c = 0;; co_await atoll::sleep(std::chrono::milliseconds(20))) {
+    fd_set in;
+    FD_ZERO(&in);
+    FD_SET(STDIN_FILENO, &in);
+    timeval now{};
+    if (::select(STDIN_FILENO + 1, &in, nullptr, nullptr, &now) > 0 && ::read(STDIN_FILENO, &c, 1) <= 0) break;
+  }
+  co_await cluster.stop();
+  co_await echoes.stop();
+  co_return 0;
 }
 
 }  // namespace
 
 int run_rpc_server(std::uint16_t port) {
   run_on(1);
-  const auto main = [port]() -> atoll::future<int> {
-    atoll::cluster cluster({.self = 2, .peers = peers_for(port)});
-    atoll::sharded<echo> echoes;
-    co_await echoes.start();
-    co_await cluster.start();
-    co_await cluster.serve(echoes.ref());
-    std::putchar('r');
-    std::fflush(stdout);
-    // Until the bench closes our standard input; looked at between calls, now and then.
-    for (char c = 0;; co_await atoll::sleep(std::chrono::milliseconds(20))) {
-      fd_set in;
-      FD_ZERO(&in);
-      FD_SET(STDIN_FILENO, &in);
-      timeval now{};
-      if (::select(STDIN_FILENO + 1, &in, nullptr, nullptr, &now) > 0 && ::read(STDIN_FILENO, &c, 1) <= 0) break;
-    }
-    co_await cluster.stop();
-    co_await echoes.stop();
-    co_return 0;
-  };
+  const auto main = [port] { return serve_echoes(port); };
   const auto code = atoll::runtime::run({.shards = 1}, main);
   return code ? *code : 1;
 }

@@ -122,19 +122,20 @@ future<> cluster::start() {
   core.stop_all = [&core] { return stop_everywhere(core); };
   const auto make = [&core, options = options_] { core.open(std::make_unique<rpc::node>(options, core).release()); };
   co_await with_context({}, [&make] { return on_all_shards(make); });
-  const context_ptr none;
-  const detail::context_scope in_no_context(none.get());  // what start() spawns outlives the caller
-  local()->start(*std::move(listener));
+  {
+    const detail::context_scope in_no_context(nullptr);  // what start() spawns outlives the caller
+    local()->start(*std::move(listener));
+  }
   log_info("node {} of cluster '{}' listens on {}", options_.self, options_.name, address_.to_string());
 }
 
 future<> cluster::serve(std::shared_ptr<const service_binding> service) {
   if (local() == nullptr) return make_failed_future(not_running());
-  return on_all_shards([&core = *core_, service]() -> future<> {
+  return on_all_shards([&core = *core_, service] {
     auto& here = *static_cast<rpc::node*>(core.instance());
     auto added = here.server().add(service);
-    if (!added) co_await fail(std::move(added).error());
-    here.add_local(service->schema.full_name(), *service->core);
+    if (added) here.add_local(service->schema.full_name(), *service->core);
+    return future<>::from_result(std::move(added));
   });
 }
 
@@ -145,16 +146,20 @@ future<> cluster::stop() {
 }
 
 future<> cluster::stop_everywhere(service_core& core) {
-  return with_context({}, [&core]() -> future<> {
-    // First every shard stops serving and calling, then the parts go: a shard may still hand a connection over.
-    co_await on_all_shards([&core] {
-      auto* here = static_cast<rpc::node*>(core.instance());
-      return here == nullptr ? make_ready_future() : here->stop();
-    });
-    co_await on_all_shards([&core]() -> future<> {
-      const std::unique_ptr<rpc::node> last(static_cast<rpc::node*>(co_await core.close()));
-    });
+  return with_context({}, [&core] { return stop_in_phases(core); });
+}
+
+future<> cluster::stop_in_phases(service_core& core) {
+  // First every shard stops serving and calling, then the parts go: a shard may still hand a connection over.
+  co_await on_all_shards([&core] {
+    auto* here = static_cast<rpc::node*>(core.instance());
+    return here == nullptr ? make_ready_future() : here->stop();
   });
+  co_await on_all_shards([&core] { return destroy_here(core); });
+}
+
+future<> cluster::destroy_here(service_core& core) {
+  const std::unique_ptr<rpc::node> last(static_cast<rpc::node*>(co_await core.close()));
 }
 
 result<std::vector<peer>> static_peers(std::string_view text) {

@@ -95,6 +95,8 @@ class cluster : public cluster_ref {
   future<> serve(std::shared_ptr<const service_binding> service);
   [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->stop_all != nullptr; }
   static future<> stop_everywhere(service_core& core);
+  static future<> stop_in_phases(service_core& core);
+  static future<> destroy_here(service_core& core);
 
   std::shared_ptr<service_core> owned_;
   cluster_options options_;

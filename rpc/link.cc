@@ -9,8 +9,9 @@
 namespace atoll_root::atoll::rpc {
 
 /// A call whose reply is awaited: the state of the caller's future and the timer of its deadline.
-struct link::pending_call final : detail::state<std::string>, timer_node {
-  explicit pending_call(link& l) noexcept : detail::state<std::string>(&destroy), timer_node(&expire), owner(l) {}
+struct link::pending_call final : detail::state<std::string>, timer_node, cancel_hook {
+  explicit pending_call(link& l) noexcept
+      : detail::state<std::string>(&destroy), timer_node(&expire), cancel_hook(&cancelled), owner(l) {}
 
   static void expire(timer_node* t) noexcept {
     auto* self = static_cast<pending_call*>(t);
@@ -18,7 +19,15 @@ struct link::pending_call final : detail::state<std::string>, timer_node {
     self->finish(error(status_code::deadline_exceeded, "deadline exceeded in a remote call"));
   }
 
+  static void cancelled(cancel_hook* hook, const error& reason) noexcept {
+    auto* self = static_cast<pending_call*>(hook);
+    self->owner.forget(*self);
+    self->finish(detail::wait_failed(reason, "a remote call"));
+  }
+
   void finish(result<std::string> outcome) {
+    timer_node::cancel();
+    cancel_hook::unlink();
     set_result(std::move(outcome));
     wake();
     producer_leaves();
@@ -56,7 +65,7 @@ future<std::string> link::call(const remote_method& method, std::string request,
                                                    " bytes; a frame has room for " + std::to_string(frame_bytes_max)));
   }
   const std::uint32_t depth = current_call().depth;
-  if (depth > 0 || (in_flight_ < calls_in_flight_max && in_turn_.empty() && called_ == 0)) {
+  if (depth > 0 || (in_flight_ < calls_in_flight_max && in_turn_.waiting() == 0 && called_ == 0)) {
     return send(method, std::move(request), deadline, depth);
   }
   return call_in_turn(method, std::move(request), deadline, depth);
@@ -75,7 +84,7 @@ future<std::string> link::call_in_turn(const remote_method& method, std::string 
 }
 
 void link::give_place() noexcept {
-  if (in_flight_ >= calls_in_flight_max || !in_turn_.wake_one()) return;
+  if (in_flight_ >= calls_in_flight_max || !in_turn_.notify_one()) return;
   ++called_;
   ++in_flight_;
 }
@@ -83,6 +92,9 @@ void link::give_place() noexcept {
 future<std::string> link::send(const remote_method& method, std::string request, time_point deadline,
                                std::uint32_t depth) {
   if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));
+  if (const error* reason = cancellation()) {
+    return make_failed_future<std::string>(detail::wait_failed(*reason, "a remote call"));
+  }
   if (deadline <= mono_now()) {
     return make_failed_future<std::string>(
         error(status_code::deadline_exceeded, "deadline exceeded before the call was sent"));
@@ -108,6 +120,7 @@ future<std::string> link::send(const remote_method& method, std::string request,
   pending->trace_id = current_call().trace_id;
   ++in_flight_;
   this_shard().timers->arm(*pending, deadline);
+  if (call_context* context = this_shard().context) context->add(*pending);
   if (state_ == state::up) {
     put_call(method, request, *pending);
   } else {
@@ -117,7 +130,7 @@ future<std::string> link::send(const remote_method& method, std::string request,
 }
 
 void link::put_call(const remote_method& method, std::string_view request, const pending_call& pending) {
-  const duration left = pending.at - mono_now();
+  const duration left = time_point(duration(pending.at)) - mono_now();
   call_body body;
   const auto [known, first] = method_ids_.try_emplace(&method, static_cast<std::uint32_t>(method_ids_.size() + 1));
   body.method_id = known->second;
@@ -166,7 +179,7 @@ void link::connect_if_idle() {
             hello_body{options_.cluster, options_.from_node, options_.to_node, options_.to_shard});
   // The connection serves many calls: it lives in no caller's context.
   const detail::context_scope in_no_context(nullptr);
-  background_.spawn(run());
+  background_.spawn([this] { return run(); });
 }
 
 /// Ends a connection whose peer doesn't welcome us in time.
@@ -212,7 +225,7 @@ std::optional<error> link::on_frame(const frame& f) {
         // Whose deadline came first was told so: the callee shall not do it all the same.
         if (pending != nullptr && pending->id == u.id) put_call(*u.method, u.request, *pending);
       }
-      changed_.wake_all();
+      changed_.notify_all();
       return std::nullopt;
     }
     case frame_kind::reply:
@@ -254,7 +267,7 @@ void link::connection_ended(const error& why) {
   for (std::size_t slot = 0; slot < calls_.size(); ++slot) {
     if (calls_[slot] != nullptr) finish(calls_[slot]->id, broken);
   }
-  changed_.wake_all();
+  changed_.notify_all();
 }
 
 future<shard_id> link::connected() {
@@ -275,7 +288,7 @@ future<> link::stop() {
   const auto keep = shared_from_this();
   state_ = state::stopped;
   last_failure_ = error(status_code::unavailable, "this node is stopping");
-  changed_.wake_all();
+  changed_.notify_all();
   if (connection_) connection_->close(last_failure_);
   co_await background_.close();
 }

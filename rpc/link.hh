@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/actors/sync/scope.hh>
 #include <atoll/rpc/connection.hh>
 
@@ -100,9 +101,9 @@ class link : public std::enable_shared_from_this<link> {
   std::vector<std::uint32_t> free_slots_;
   std::uint32_t generation_ = 0;  // the high half: a late reply finds no call
   std::uint32_t in_flight_ = 0;
-  wait_list in_turn_;         // calls that wait for a place
-  std::uint32_t called_ = 0;  // of those, the ones that were given a place and have not taken it yet
-  wait_list changed_;
+  condition_variable in_turn_;  // calls that wait for a place
+  std::uint32_t called_ = 0;    // of those, the ones that were given a place and have not taken it yet
+  condition_variable changed_;
   error last_failure_{status_code::unavailable, "never connected"};
   duration backoff_{};
   time_point retry_at_{};

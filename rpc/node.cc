@@ -35,13 +35,13 @@ node::~node() = default;
 void node::start(std::unique_ptr<tcp_listener> listener) {
   server_.listen(std::move(listener));
   for (const peer& p : options_.peers) {
-    if (p.id != options_.self) background_.spawn(keep_in_touch(p));
+    if (p.id != options_.self) background_.spawn(&node::keep_in_touch, this, p);
   }
 }
 
 future<> node::stop() {
   stopping_ = true;
-  stop_requested_.wake_all();
+  stop_requested_.notify_all();
   // The server first: what it still serves may need the links.
   co_await server_.stop();
   for (const auto& [to, l] : links_) co_await l->stop();
@@ -91,7 +91,7 @@ void node::set_member(node_id id, shard_id shards, bool up) {
     if (shards != 0) m.shards = shards;
     m.up = up;
   }
-  members_changed_.wake_all();
+  members_changed_.notify_all();
 }
 
 future<> node::tell_all_shards(node_id id, shard_id shards, bool up) {

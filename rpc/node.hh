@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/rpc/link.hh>
 #include <atoll/rpc/server.hh>
 
@@ -89,8 +90,8 @@ class node {
   std::map<std::pair<node_id, shard_id>, std::shared_ptr<link>> links_;
   std::map<std::string, service_core*, std::less<>> local_;
   class server server_;
-  wait_list members_changed_;
-  wait_list stop_requested_;
+  condition_variable members_changed_;
+  condition_variable stop_requested_;
   bool stopping_ = false;
   scope background_{"cluster"};
 };

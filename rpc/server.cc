@@ -8,6 +8,7 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/sleep.hh>
+#include <atoll/actors/sync/condition_variable.hh>
 
 namespace atoll_root::atoll::rpc {
 namespace {
@@ -73,7 +74,7 @@ class server::session : public std::enable_shared_from_this<session> {
   }
 
   /// The connection has ended: whoever waits for its calls need not.
-  void ended() noexcept { idle_.wake_all(); }
+  void ended() noexcept { idle_.notify_all(); }
 
  private:
   /// A method as this connection numbers it; looked up again while it is unknown.
@@ -165,7 +166,7 @@ class server::session : public std::enable_shared_from_this<session> {
       put_frame(link().out(), frame_kind::reply, call_id, *outcome);
       link().flush_soon();
     }
-    if (in_flight_ == 0) idle_.wake_all();
+    if (in_flight_ == 0) idle_.notify_all();
   }
 
   server& owner_;
@@ -173,7 +174,7 @@ class server::session : public std::enable_shared_from_this<session> {
   std::vector<known_method> methods_;  // number n at n - 1
   std::uint32_t in_flight_ = 0;
   std::size_t request_bytes_ = 0;
-  wait_list idle_;
+  condition_variable idle_;
 };
 
 server::server(server_options options, hand_over_function hand_over)
@@ -191,14 +192,14 @@ result<void> server::add(std::shared_ptr<const service_binding> service) {
 
 void server::listen(std::unique_ptr<tcp_listener> listener) {
   listener_ = std::move(listener);
-  background_.spawn(accept_connections());
+  background_.spawn([this] { return accept_connections(); });
 }
 
 future<> server::accept_connections() {
   while (!stopping_) {
     auto stream = co_await listener_->accept();
     if (handshakes_.size() >= handshakes_max) continue;  // closes it
-    background_.spawn(shake_hands(std::move(stream)));
+    background_.spawn(&server::shake_hands, this, std::move(stream));
   }
 }
 
@@ -298,7 +299,8 @@ void server::adopt(native_socket socket, std::string received) {
   if (stopping_ || sessions_.size() >= sessions_max) return;  // closes it
   auto s = std::make_shared<session>(*this);
   put_frame(s->link().out(), frame_kind::welcome, 0, welcome_body{options_.node, shard_count()});
-  background_.spawn(serve(std::move(s), this_shard().io->attach(std::move(socket)), std::move(received)));
+  background_.spawn(&server::serve, this, std::move(s), this_shard().io->attach(std::move(socket)),
+                    std::move(received));
 }
 
 future<> server::serve(std::shared_ptr<session> s, std::unique_ptr<tcp_stream> stream, std::string received) {

@@ -9,11 +9,23 @@
 namespace atoll_root::atoll {
 
 call_base::call_base(service_core* core, shard_id to, duration timeout, task::run_function* execute,
-                     timer_node::fire_function* expire) noexcept
-    : task(execute), timer_node(expire), core_(core), values_(current_call()), from_(this_shard_id()), to_(to) {
+                     timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept
+    : task(execute),
+      timer_node(expire),
+      cancel_hook(cancelled),
+      core_(core),
+      values_(current_call()),
+      from_(this_shard_id()),
+      to_(to) {
   ++values_.depth;
+  task::group = values_.group;
+  task::ordered = true;
   if (timeout != no_timeout) {
-    values_.deadline = std::min(values_.deadline, saturating_add(mono_now(), timeout));
+    const time_point until = saturating_add(mono_now(), timeout);
+    if (until < values_.deadline) {
+      values_.deadline = until;
+      this_shard().timers->arm(*this, until);
+    }
   }
 }
 
@@ -23,7 +35,7 @@ error no_such_shard(shard_id shard) {
 }
 
 void call_base::start() noexcept {
-  if (values_.deadline != never) this_shard().timers->arm(*this, values_.deadline);
+  if (call_context* context = this_shard().context) context->add(*this);
   if (to_ == from_) {
     schedule(*this);
   } else {
@@ -64,7 +76,7 @@ void call_base::send_back(task::run_function* complete) noexcept {
 }
 
 void call_base::take_back() noexcept {
-  timer_node::cancel();
+  stop_waiting();
   if (to_ != from_) local_sharding().outboxes[to_].returned();
 }
 

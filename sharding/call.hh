@@ -25,7 +25,7 @@ namespace atoll_root::atoll {
 /// Stands for "no timeout but the one of the context".
 inline constexpr duration no_timeout = duration::max();
 
-class call_base : public task, public timer_node {
+class call_base : public task, public timer_node, public cancel_hook {
  public:
   [[nodiscard]] const call_values& values() const noexcept { return values_; }
 
@@ -38,10 +38,10 @@ class call_base : public task, public timer_node {
 
  protected:
   call_base(service_core* core, shard_id to, duration timeout, task::run_function* execute,
-            timer_node::fire_function* expire) noexcept;
+            timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept;
   ~call_base() = default;
 
-  /// Caller: arms the deadline and sends, or schedules where the target is this shard.
+  /// Caller: watches the context, arms the timeout and sends, or schedules where the target is this shard.
   void start() noexcept;
   /// Callee: puts the call's context in force, finds the instance. The error for the caller if that fails.
   std::optional<error> arrive(void*& instance) noexcept;
@@ -50,6 +50,11 @@ class call_base : public task, public timer_node {
   /// Caller: the record is back.
   void take_back() noexcept;
 
+  /// Caller: no timer and no cancellation any more.
+  void stop_waiting() noexcept {
+    timer_node::cancel();
+    cancel_hook::unlink();
+  }
   /// Caller: takes a call that was not sent yet out of the outbox; false where it was.
   bool withdraw() noexcept;
 
@@ -74,7 +79,9 @@ class call_record final : public call_base, public detail::state<R> {
 
  private:
   call_record(service_core* core, shard_id to, duration timeout, F work)
-      : call_base(core, to, timeout, &execute, &expire), detail::state<R>(&destroy), work_(std::move(work)) {}
+      : call_base(core, to, timeout, &execute, &expire, &cancelled),
+        detail::state<R>(&destroy),
+        work_(std::move(work)) {}
 
   static call_record& of(task* t) noexcept { return static_cast<call_record&>(static_cast<call_base&>(*t)); }
 
@@ -125,10 +132,18 @@ class call_record final : public call_base, public detail::state<R> {
   }
 
   static void expire(timer_node* t) noexcept {
-    auto& self = static_cast<call_record&>(static_cast<call_base&>(*t));
-    self.set_error(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
-    self.wake();
-    if (self.withdraw()) self.producer_leaves();
+    static_cast<call_record&>(static_cast<call_base&>(*t))
+        .give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
+  }
+  static void cancelled(cancel_hook* hook, const error& reason) noexcept {
+    static_cast<call_record&>(static_cast<call_base&>(*hook)).give_up(detail::wait_failed(reason, "a call"));
+  }
+  /// Caller: ends the wait; the record stays until it is back.
+  void give_up(error why) noexcept {
+    stop_waiting();
+    this->set_error(std::move(why));
+    this->wake();
+    if (withdraw()) this->producer_leaves();
   }
 
   static void destroy(detail::state_base* s) noexcept {
@@ -149,6 +164,7 @@ error no_such_shard(shard_id shard);
 template <class R, class F>
 future<R> start_call(service_core* core, shard_id to, duration timeout, F work) {
   if (to >= this_shard().count) return make_failed_future<R>(no_such_shard(to));
+  if (const error* reason = cancellation()) return make_failed_future<R>(detail::wait_failed(*reason, "a call"));
   return call_record<R, F>::start(core, to, timeout, std::move(work));
 }
 

@@ -89,7 +89,7 @@ bool mail_poller::receive_foreign() noexcept {
   }
   while (oldest != nullptr) {
     task* next = oldest->next;
-    schedule(*oldest);
+    schedule_from_outside(*oldest);
     oldest = next;
   }
   return true;

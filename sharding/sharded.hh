@@ -189,6 +189,10 @@ class sharded : public sharded_ref<S> {
     return with_context({}, [&core] { return stop_in_phases(core); });
   }
 
+  static future<> destroy_here(service_core& core) {
+    const std::unique_ptr<S> last(static_cast<S*>(co_await core.close()));
+  }
+
   static future<> stop_in_phases(service_core& core) {
     result<void> stopped;
     if constexpr (stoppable<S>) {
@@ -197,8 +201,7 @@ class sharded : public sharded_ref<S> {
         return instance == nullptr ? make_ready_future() : instance->stop();
       }));
     }
-    co_await on_all_shards(
-        [&core]() -> future<> { const std::unique_ptr<S> last(static_cast<S*>(co_await core.close())); });
+    co_await on_all_shards([&core] { return destroy_here(core); });
     if (!stopped) co_await fail(std::move(stopped).error());
   }
 

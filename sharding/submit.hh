@@ -28,7 +28,7 @@ template <class F>
 future<> on_all_shards(F f) {
   std::vector<future<>> started;
   for (shard_id s = 0; s < shard_count(); ++s) {
-    started.push_back(submit_to(s, [f]() mutable -> future<> { co_await detail::invoke_and_await(f); }));
+    started.push_back(submit_to(s, [f]() mutable { return detail::invoke_and_await(f).discard_value(); }));
   }
   std::optional<error> first;
   for (auto& each : started) {

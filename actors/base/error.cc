@@ -61,26 +61,35 @@ status_code status_code_from_wire(std::uint64_t number) noexcept {
   return number >= 1 && number < code_names.size() ? static_cast<status_code>(number) : status_code::unknown;
 }
 
-error::error(status_code code) : code_(code) {
+error::error(status_code code, std::source_location origin) noexcept : origin_(origin), code_(code) {
   ATOLL_ASSERT(code != status_code::ok, "an error needs a code that is not ok");
 }
 
-error::error(status_code code, std::string message) : error(code) {
-  payload_ = std::make_unique<payload>(payload{std::move(message), nullptr});
+error::error(status_code code, std::string_view message, std::source_location origin) noexcept : error(code, origin) {
+  try {
+    payload_ = std::make_unique<payload>(payload{std::string(message), nullptr});
+  } catch (const std::bad_alloc&) {
+    return;  // the code says enough
+  }
 }
 
-error::error(const error& other)
-    : payload_(other.payload_ ? std::make_unique<payload>(*other.payload_) : nullptr), code_(other.code_) {}
+error::error(const error& other) noexcept : origin_(other.origin_), code_(other.code_) {
+  try {
+    if (other.payload_) payload_ = std::make_unique<payload>(*other.payload_);
+  } catch (const std::bad_alloc&) {
+    return;  // a copy without the message
+  }
+}
 
-error& error::operator=(const error& other) {
+error& error::operator=(const error& other) noexcept {
   if (this != &other) *this = error(other);
   return *this;
 }
 
-error error::from_exception(std::exception_ptr exception) noexcept {
-  const auto keep = [&exception](status_code code, const char* what) {
-    error e(code, what);
-    e.payload_->exception = exception;
+error error::from_exception(const std::exception_ptr& exception, std::source_location origin) noexcept {
+  const auto keep = [&](const char* what) {
+    error e(status_code::unknown, what, origin);
+    if (e.payload_) e.payload_->exception = exception;
     return e;
   };
   try {
@@ -88,13 +97,15 @@ error error::from_exception(std::exception_ptr exception) noexcept {
   } catch (const status_error& e) {
     return e.error();
   } catch (const std::bad_alloc&) {
-    return error(status_code::resource_exhausted);  // no room for a message
+    return error(status_code::resource_exhausted, origin);  // no room for a message
   } catch (const std::exception& e) {
-    return keep(status_code::unknown, e.what());
+    return keep(e.what());
   } catch (...) {
-    return keep(status_code::unknown, "an exception that is not a std::exception");
+    return keep("an exception that is not a std::exception");
   }
 }
+
+std::exception_ptr error::exception() const noexcept { return payload_ ? payload_->exception : nullptr; }
 
 error error::from_errno(int number, std::string_view what) {
   std::array<char, 128> text{};

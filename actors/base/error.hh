@@ -11,12 +11,13 @@
 // numbers gRPC gives them. An `error` is a value: copyable, owned by whoever holds it, any shard may hold
 // one. Within a shard it also remembers the C++ exception it was made from, so that `catch` by type works;
 // that part is dropped where the error leaves the shard.
-// Cost: an error without a message is two words and allocates nothing.
+// Cost: an error without a message is three words and allocates nothing.
 #pragma once
 
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -53,18 +54,21 @@ status_code status_code_from_wire(std::uint64_t number) noexcept;
 class error {
  public:
   /// REQUIRES: code is not `ok`.
-  explicit error(status_code code);
-  error(status_code code, std::string message);
+  explicit error(status_code code, std::source_location origin = std::source_location::current()) noexcept;
+  /// Without memory for the message the error has none: making one never fails.
+  error(status_code code, std::string_view message,
+        std::source_location origin = std::source_location::current()) noexcept;
 
-  error(const error& other);
-  error& operator=(const error& other);
+  error(const error& other) noexcept;
+  error& operator=(const error& other) noexcept;
   error(error&&) noexcept = default;
   error& operator=(error&&) noexcept = default;
   ~error() = default;
 
   /// The error for an exception in flight: a `status_error` gives back what it carries, any other
   /// std::exception becomes `unknown` with its what(), std::bad_alloc `resource_exhausted`.
-  static error from_exception(std::exception_ptr exception) noexcept;
+  static error from_exception(const std::exception_ptr& exception,
+                              std::source_location origin = std::source_location::current()) noexcept;
 
   /// The error for an errno value; `what` names the operation and leads the message.
   static error from_errno(int number, std::string_view what);
@@ -73,6 +77,12 @@ class error {
   [[nodiscard]] std::string_view message() const noexcept;
   /// "unavailable: peer 2 is down".
   [[nodiscard]] std::string to_string() const;
+
+  /// Where in this process it was made, for people: reports name it.
+  [[nodiscard]] std::source_location origin() const noexcept { return origin_; }
+
+  /// The exception it was made from; null where there is none.
+  [[nodiscard]] std::exception_ptr exception() const noexcept;
 
   /// Throws the exception this error came from, or a `status_error`.
   [[noreturn]] void raise() const;
@@ -91,6 +101,7 @@ class error {
   };
 
   std::unique_ptr<payload> payload_;
+  std::source_location origin_;
   status_code code_;
 };
 

@@ -45,6 +45,23 @@ class intrusive_list {
   [[nodiscard]] bool empty() const noexcept { return root_.next == &root_; }
   T& front() noexcept { return static_cast<T&>(*root_.next); }
 
+  // Iteration sees what is in the list; the element it stands on must stay there.
+  class iterator {
+   public:
+    explicit iterator(list_hook* at) noexcept : at_(at) {}
+    T& operator*() const noexcept { return static_cast<T&>(*at_); }
+    iterator& operator++() noexcept {
+      at_ = at_->next;
+      return *this;
+    }
+    bool operator==(const iterator&) const noexcept = default;
+
+   private:
+    list_hook* at_;
+  };
+  [[nodiscard]] iterator begin() noexcept { return iterator(root_.next); }
+  [[nodiscard]] iterator end() noexcept { return iterator(&root_); }
+
   void push_back(T& element) noexcept {
     list_hook& hook = element;
     ATOLL_ASSERT(!hook.linked(), "an element is in one list at a time");

@@ -9,6 +9,8 @@
 // A value type: any shard may hold one. `value()` of a failed result raises its error as an exception.
 #pragma once
 
+#include <functional>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -22,9 +24,28 @@ struct unit {
   friend bool operator==(unit, unit) noexcept = default;
 };
 
+namespace detail {
 template <class T>
+struct stored {
+  using type = T;
+};
+template <>
+struct stored<void> {
+  using type = unit;
+};
+template <class T>
+struct stored<T&> {
+  using type = std::reference_wrapper<T>;
+};
+}  // namespace detail
+
+/// What stands for a T where an object is needed: unit for void, a reference_wrapper for a reference.
+template <class T>
+using stored_t = typename detail::stored<T>::type;
+
+template <class T = void>
 class [[nodiscard]] result {
-  using stored = std::conditional_t<std::is_void_v<T>, unit, T>;
+  using stored = stored_t<T>;
 
  public:
   using value_type = T;

@@ -5,70 +5,216 @@
 //
 // The promise is at once the coroutine's task (so resuming it allocates nothing), the state of its result
 // (so its future is a pointer to the frame) and the holder of its call context. A coroutine starts inside
-// the call. When it ends it hands over to the coroutine that awaits it; the frame goes with the future.
-// Coroutines don't take rvalue references: the frame would keep a reference to a dead temporary.
+// the call, or as a task of its own where the stack is nearly used up. When it ends it hands over to the
+// coroutine that awaits it; the frame goes with the future. One that fails without an exception (`fail`,
+// `or_fail`) destroys its locals at once, like one that throws.
+// Coroutines don't take rvalue references: the frame would keep a reference to a dead temporary. Nor may a
+// lambda with captures be one (refused by g++): its captures die with the closure, not with the frame.
 #pragma once
 
 #include <coroutine>
+#include <source_location>
+#include <string_view>
 
 #include <atoll/actors/future/future.hh>
 
 namespace atoll_root::atoll {
 namespace detail {
 
+/// What a coroutine that waits in or_fail is asked before it is resumed.
+struct propagation {
+  /// Null: resume. Else the coroutine has failed, its frame is gone, and this is the state of its result.
+  using function = state_base*(propagation*) noexcept;
+  explicit propagation(function* f) noexcept : failed(f) {}
+  function* failed;
+};
+
+/// The part of a coroutine's promise that doesn't know the type of the result.
+struct coroutine_base : task, coroutine_hook {
+  explicit coroutine_base(shard& s, state_base* its_result) noexcept
+      : task(&resume_task, s.context, s.group), result(its_result) {}
+  ~coroutine_base() {
+    if (current_shard->running == this) current_shard->running = nullptr;
+  }
+
+  void* frame = nullptr;
+  propagation* propagates = nullptr;
+  state_base* result;
+  // Written when it is suspended, for the task dump:
+  std::source_location site;
+  time_point since;
+
+  static void resume_task(task* t) noexcept;
+  void note_suspension(shard& s, std::source_location where) noexcept {
+    site = where;
+    since = s.coarse_now;
+    if (!coroutine_hook::linked()) s.coroutines.push_back(*this);
+  }
+};
+
+inline coroutine_base* as_coroutine(task* t) noexcept {
+  return t != nullptr && t->run == &coroutine_base::resume_task ? static_cast<coroutine_base*>(t) : nullptr;
+}
+
+/// The coroutine's result is there: who runs next.
+std::coroutine_handle<> hand_over(state_base* finished) noexcept;
+
+/// Awaitables call this when the coroutine behind `handle` is suspended.
+template <class Promise>
+coroutine_base& suspended(std::coroutine_handle<Promise> handle, std::source_location site) noexcept {
+  static_assert(std::is_base_of_v<coroutine_base, Promise>,
+                "atoll's awaitables can be awaited only in coroutines that return atoll::future or atoll::stream");
+  coroutine_base& self = handle.promise();
+  self.note_suspension(this_shard(), site);
+  return self;
+}
+
 struct final_awaiter {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-    auto& self = handle.promise();
-    task* waiter = self.take_waiter();
-    if (waiter == nullptr) {
-      // A frame that goes here may hold the last reference to the context that is in force.
-      const context_ptr in_force(this_shard().context);
-      self.producer_leaves();
-      if (in_force.is_last()) this_shard().context = nullptr;
-      return std::noop_coroutine();
-    }
-    self.producer_leaves();  // somebody waits, so the frame stays
-    if (waiter->frame == nullptr) {
-      schedule(*waiter);
-      return std::noop_coroutine();
-    }
-    this_shard().context = waiter->context.get();
-    return std::coroutine_handle<>::from_address(waiter->frame);
+    return hand_over(handle.promise().coroutine_base::result);
   }
   void await_resume() const noexcept {}
 };
 
-template <class T, class Promise>
-class coroutine_promise_base : public task, public state<T> {
- public:
-  coroutine_promise_base() noexcept : task(&task::resume_frame), state<T>(&destroy) {
-    const auto handle = std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this));
-    task::frame = handle.address();
-    task::context = context_ptr(this_shard().context);
+/// A coroutine starts inside the call, unless the stack is nearly used up.
+struct start_awaiter {
+  bool await_ready() const noexcept {
+    return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) > detail::current_shard->stack_floor;
   }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+    schedule(handle.promise());
+  }
+  void await_resume() const noexcept {}
+};
+
+#if defined(__GNUC__) && !defined(__clang__)
+/// g++ gives the closure of a lambda coroutine to the promise's constructor, const unless the lambda is mutable. A
+/// closure that is a parameter comes the same way, but not const: so mutable lambdas get through.
+template <class Closure>
+constexpr bool captures() {
+  if constexpr (!std::is_class_v<Closure> || !std::is_const_v<Closure>) {
+    return false;
+  } else {
+    // "... [with Closure = f(int)::<lambda(g)>; ...]": the name of a closure ends with the lambda.
+    constexpr std::string_view whole = __PRETTY_FUNCTION__;
+    constexpr std::string_view name = whole.substr(whole.find("Closure = "));
+    int depth = 0;
+    std::size_t lambda_at = std::string_view::npos;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+      if (depth == 0 && name.substr(i).starts_with("<lambda(")) lambda_at = i;
+      if (name[i] == '<' || name[i] == '(') ++depth;
+      if (name[i] == '>' || name[i] == ')') --depth;
+      if (depth == 0 && lambda_at != std::string_view::npos && name[i] == '>') {
+        const char after = name[i + 1];
+        if (after == ']' || after == ';') return !std::is_empty_v<Closure>;
+        lambda_at = std::string_view::npos;
+      }
+    }
+    return false;
+  }
+}
+#endif
+
+template <class T, class Promise>
+class coroutine_promise_base : public coroutine_base, public state<T> {
+ public:
+  coroutine_promise_base() noexcept : coroutine_promise_base(this_shard()) {}
 
   future<T> get_return_object() noexcept { return future<T>(static_cast<state<T>&>(*this)); }
-  std::suspend_never initial_suspend() const noexcept { return {}; }
+  static future<T> get_return_object_on_allocation_failure() noexcept {
+    return future<T>(error(status_code::resource_exhausted));
+  }
+  start_awaiter initial_suspend() const noexcept { return {}; }
   final_awaiter final_suspend() const noexcept { return {}; }
-  void unhandled_exception() noexcept { this->set_error(error::from_exception(std::current_exception())); }
+  void unhandled_exception(std::source_location at = std::source_location::current()) noexcept {
+    this->set_error(error::from_exception(std::current_exception(), at));
+  }
 
-  static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
-  static void operator delete(void* block, std::size_t bytes) noexcept { pool_free(block, bytes); }
+  // g++ looks for the first, clang for the second; null gives get_return_object_on_allocation_failure().
+  static void* operator new(std::size_t bytes) noexcept { return pool_try_allocate(bytes); }
+  static void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return pool_try_allocate(bytes); }
+  static void operator delete(void* block, std::size_t bytes) noexcept {
+    shard& s = *current_shard;
+    if (block != s.kept_frame) [[likely]] {
+      s.frames.free(block, bytes);
+    } else {
+      s.kept_bytes = bytes;
+    }
+  }
+
+  /// Fails the suspended coroutine: destroys its locals now and leaves only the failure, in the frame's memory, for
+  /// the future. The state of that, or null where nobody holds the future any more.
+  state_base* fail_frame(error e) noexcept;
 
  private:
+  explicit coroutine_promise_base(shard& s) noexcept : coroutine_base(s, this), state<T>(&destroy) {
+    frame = std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this)).address();
+  }
   static void destroy(state_base* s) noexcept {
     auto& self = static_cast<Promise&>(static_cast<state<T>&>(*s));
     std::coroutine_handle<Promise>::from_promise(self).destroy();
   }
+  struct remains;
 };
+
+/// What is left of a failed coroutine, where the state of its result was.
+template <class T, class Promise>
+struct coroutine_promise_base<T, Promise>::remains final : state<T> {
+  remains(task* waiter, error e) noexcept : state<T>(&free) {
+    this->waiter_ = waiter;
+    this->consumer_ = true;
+    this->set_error(std::move(e));
+  }
+  static void* block_of(state_base* s) noexcept {
+    auto& promise = static_cast<Promise&>(static_cast<state<T>&>(*s));  // its address only
+    return std::coroutine_handle<Promise>::from_promise(promise).address();
+  }
+  static void free(state_base* s) noexcept {
+    void* block = block_of(s);
+    const std::size_t bytes = *static_cast<std::size_t*>(block);
+    static_cast<remains*>(static_cast<state<T>*>(s))->~remains();
+    pool_free(block, bytes);
+  }
+};
+
+template <class T, class Promise>
+state_base* coroutine_promise_base<T, Promise>::fail_frame(error e) noexcept {
+  shard& s = this_shard();
+  task* waiter = this->take_waiter();
+  const bool has_consumer = this->consumer_;
+  void* place = static_cast<state<T>*>(this);
+  void* block = frame;
+  void* outer = std::exchange(s.kept_frame, block);
+  std::coroutine_handle<>::from_address(block).destroy();
+  s.kept_frame = outer;
+  const std::size_t bytes = s.kept_bytes;
+  if (!has_consumer) {
+    report_abandoned(e);
+    pool_free(block, bytes);
+    return nullptr;
+  }
+  ::new (block) std::size_t(bytes);
+  return ::new (place) remains(waiter, std::move(e));
+}
 
 template <class T>
 class coroutine_promise final : public coroutine_promise_base<T, coroutine_promise<T>> {
  public:
+  coroutine_promise() noexcept = default;
+#if defined(__GNUC__) && !defined(__clang__)
+  template <class First, class... A>
+  explicit coroutine_promise(First&, A&...) noexcept {
+    static_assert(
+        !captures<First>(),
+        "a lambda with captures must not be a coroutine, nor a coroutine's parameter refer to one: its captures "
+        "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
+  }
+#endif
   // By value and no template, so that a conversion is the business of the co_return, not of this header.
-  void return_value(T value) { this->set_value(std::move(value)); }
+  void return_value(T value) { this->set_value(std::forward<T>(value)); }
   void return_value(error e)
     requires(!std::is_same_v<T, error>)
   {
@@ -84,7 +230,53 @@ class coroutine_promise final : public coroutine_promise_base<T, coroutine_promi
 template <>
 class coroutine_promise<void> final : public coroutine_promise_base<void, coroutine_promise<void>> {
  public:
+  coroutine_promise() noexcept = default;
+#if defined(__GNUC__) && !defined(__clang__)
+  template <class First, class... A>
+  explicit coroutine_promise(First&, A&...) noexcept {
+    static_assert(
+        !captures<First>(),
+        "a lambda with captures must not be a coroutine, nor a coroutine's parameter refer to one: its captures "
+        "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
+  }
+#endif
   void return_void() noexcept { this->set_value(); }
+};
+
+/// Awaits a future; a failure ends the awaiting coroutine.
+template <class T>
+class or_fail_awaiter final : propagation {
+ public:
+  explicit or_fail_awaiter(future<T>& f) noexcept : propagation(nullptr), future_(f) {}
+  bool await_ready() const noexcept { return future_.available() && !future_.failed() && !should_give_way(); }
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle,
+                                        std::source_location site = std::source_location::current()) noexcept {
+    if (future_.failed()) {
+      state_base* failed = handle.promise().fail_frame(future_.take_error());
+      return failed == nullptr ? std::noop_coroutine() : hand_over(failed);
+    }
+    coroutine_base& self = suspended(handle, site);
+    self_ = &self;
+    propagation::failed = &check<Promise>;
+    self.propagates = this;
+    future_.notify(self);
+    return std::noop_coroutine();
+  }
+  T await_resume() { return future_.get(); }
+
+ private:
+  template <class Promise>
+  static state_base* check(propagation* p) noexcept {
+    auto& self = *static_cast<or_fail_awaiter*>(p);
+    coroutine_base& waits = *self.self_;
+    waits.propagates = nullptr;
+    if (!self.future_.failed()) return nullptr;
+    return static_cast<Promise&>(waits).fail_frame(self.future_.take_error());
+  }
+
+  future<T>& future_;
+  coroutine_base* self_ = nullptr;
 };
 
 }  // namespace detail
@@ -94,15 +286,15 @@ class coroutine_promise<void> final : public coroutine_promise_base<void, corout
 class [[nodiscard]] fail {
  public:
   explicit fail(error e) noexcept : error_(std::move(e)) {}
-  fail(status_code code, std::string message) : error_(code, std::move(message)) {}
+  fail(status_code code, std::string_view message,
+       std::source_location origin = std::source_location::current()) noexcept
+      : error_(code, message, origin) {}
 
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    auto& self = handle.promise();
-    self.set_error(std::move(error_));
-    // The frame stays at this suspension point: locals are destroyed with it, when the future goes.
-    return detail::final_awaiter{}.await_suspend(handle);
+    auto* failed = handle.promise().fail_frame(std::move(error_));
+    return failed == nullptr ? std::noop_coroutine() : detail::hand_over(failed);
   }
   [[noreturn]] void await_resume() const noexcept {
     ATOLL_ASSERT(false, "a failed coroutine was resumed");
@@ -113,14 +305,34 @@ class [[nodiscard]] fail {
   error error_;
 };
 
-/// Lets every other ready task of this shard run first: `co_await atoll::yield();`
+/// Awaits a future and gives its value; where it fails, the coroutine that awaits ends with that failure, without a
+/// C++ throw, so a try block around it sees nothing: `int n = co_await or_fail(f());`
+/// Takes a result as well: `auto n = co_await or_fail(parse(text));`
+template <class T>
+class [[nodiscard]] or_fail {
+ public:
+  explicit or_fail(future<T>&& f) noexcept : future_(std::move(f)) {}
+  explicit or_fail(result<T>&& r) : future_(future<T>::from_result(std::move(r))) {}
+  detail::or_fail_awaiter<T> operator co_await() && noexcept { return detail::or_fail_awaiter<T>(future_); }
+
+ private:
+  future<T> future_;
+};
+
+/// Lets every other ready task of this shard's group run first: `co_await atoll::yield();`
 struct [[nodiscard]] yield {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-    schedule(detail::task_of(handle));
+  void await_suspend(std::coroutine_handle<Promise> handle,
+                     std::source_location site = std::source_location::current()) const noexcept {
+    schedule(detail::suspended(handle, site));
   }
   void await_resume() const noexcept {}
+};
+
+/// A yield where others have waited long enough: for loops that compute. Some ns where not.
+struct [[nodiscard]] maybe_yield : yield {
+  bool await_ready() const noexcept { return !detail::should_give_way(); }
 };
 
 }  // namespace atoll_root::atoll
@@ -132,3 +344,5 @@ struct std::coroutine_traits<atoll::future<T>, A...> {
                 "after the first co_await");
   using promise_type = atoll::detail::coroutine_promise<T>;
 };
+
+#include <atoll/actors/future/continuation.hh>

@@ -5,26 +5,28 @@
 //
 //   atoll::future<int> f = counters.at(1).add("hits", 5);
 //   int n = co_await std::move(f);                          // raises the failure as an exception
-//   auto r = co_await atoll::as_result(counters.read("x")); // or takes it as a value: result<int>
-//   auto g = f.then([](int n) { return n + 1; });           // continuation: gets the value, may return a future
+//   int m = co_await or_fail(counters.read("x"));           // or fails this coroutine with it, without a throw
+//   auto r = co_await as_result(counters.read("x"));        // or takes it as a value: result<int>
+//   auto g = std::move(f).then([](int n) { return n + 1; })                       // continuations: each gets the
+//                .handle_error(status_code::not_found, [](error) { return 0; });  // outcome, may return a future
 //
 // Shard rules: a future lives and dies on the shard that made it, and so does its promise. Awaiting it
 // suspends the coroutine, never the thread.
 // Invariants: move-only; read once; eager (what produces it runs already); one waiter. A completion puts
 // the waiter on the run queue, so set_value() never runs foreign code inside the caller.
-// A failed future that nobody reads is logged and counted (`shard::failures_abandoned`).
-// Cost: a ready future allocates nothing; a coroutine's result lies in its own frame, which comes from
-// the shard's frame pool; a promise allocates one pooled block.
+// A failed future that nobody reads is logged with the place it came from, and counted
+// (`shard::failures_abandoned`). T may be move-only, a reference, or have no default constructor.
+// Cost: a ready future allocates nothing, nor does a continuation on it; a coroutine's result lies in its own
+// frame, which comes from the shard's frame pool; a promise allocates one pooled block.
 // Not promised: the order in which tasks woken by different promises run.
 #pragma once
 
 #include <coroutine>
-#include <functional>
+#include <source_location>
+#include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <atoll/actors/future/state.hh>
-#include <atoll/actors/memory/frame_pool.hh>
 
 namespace atoll_root::atoll {
 
@@ -46,18 +48,21 @@ struct future_value<future<T>> {
   using type = T;
 };
 
-/// Awaits of ready futures that pass without giving the other tasks of the shard a turn.
-inline constexpr std::uint32_t ready_awaits_max = 256;
+/// What f returns, as the value type of the future that a continuation gives.
+template <class R>
+using unwrapped = typename future_value<R>::type;
 
-inline bool should_give_way() noexcept { return ++this_shard().ready_awaits >= ready_awaits_max; }
-
-/// The task of the coroutine behind `handle`, whose promise is one of ours.
-template <class Promise>
-task& task_of(std::coroutine_handle<Promise> handle) noexcept {
-  static_assert(std::is_base_of_v<task, Promise>,
-                "atoll's awaitables can be awaited only in coroutines that return atoll::future");
-  return handle.promise();
+/// True once in a while, when a coroutine has found this many awaits ready: then it gives way to others.
+inline bool should_give_way() noexcept {
+  shard& s = *current_shard;
+  const std::uint32_t left = s.credits - 1;
+  s.credits = left == 0 ? 1 : left;  // the loop gives new ones
+  return left == 0;
 }
+
+struct coroutine_base;
+template <class Promise>
+coroutine_base& suspended(std::coroutine_handle<Promise> handle, std::source_location site) noexcept;
 
 template <class T>
 class future_awaiter {
@@ -65,8 +70,9 @@ class future_awaiter {
   explicit future_awaiter(future<T>& f) noexcept : future_(f) {}
   bool await_ready() const noexcept { return future_.available() && !should_give_way(); }
   template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    future_.notify(task_of(handle));
+  void await_suspend(std::coroutine_handle<Promise> handle,
+                     std::source_location site = std::source_location::current()) noexcept {
+    future_.notify(suspended(handle, site));
   }
 
  protected:
@@ -89,69 +95,85 @@ struct result_awaiter final : future_awaiter<T> {
 
 template <class T>
 class [[nodiscard]] future {
-  static_assert(!std::is_reference_v<T>, "a future carries a value");
+  static_assert(!std::is_rvalue_reference_v<T>, "a future carries a value or an lvalue reference");
 
  public:
   using value_type = T;
-  using stored = std::conditional_t<std::is_void_v<T>, unit, T>;
+  using stored = stored_t<T>;
 
   /// A ready future.
   template <class... A>
     requires std::is_constructible_v<stored, A...>
-  explicit future(std::in_place_t, A&&... arguments)
-      : content_(std::in_place_index<0>, std::forward<A>(arguments)...) {}
+  explicit future(std::in_place_t, A&&... arguments) : kind_(kind::value) {
+    ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<A>(arguments)...);
+  }
   /// A failed future.
-  explicit future(error e) noexcept : content_(std::in_place_index<1>, std::move(e)) {}
+  explicit future(error e) noexcept : kind_(kind::failure) { ::new (static_cast<void*>(&error_)) error(std::move(e)); }
+  static future from_result(result<T> r) {
+    if (!r) return future(std::move(r).error());
+    return future(std::in_place, *std::move(r));
+  }
   /// The future of a producer; internal to atoll.
-  explicit future(detail::state<T>& s) noexcept : content_(std::in_place_index<2>, detail::state_ref<T>(&s)) {}
+  explicit future(detail::state<T>& s) noexcept : kind_(kind::pending) {
+    state_ = &s;
+    s.consumer_arrives();
+  }
 
-  future(future&& other) noexcept : content_(std::move(other.content_)) { other.content_.template emplace<3>(); }
-  future& operator=(future&& other) noexcept {
+  future(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) { take_from(other); }
+  future& operator=(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) {
     if (this != &other) {
-      abandon();
-      content_ = std::move(other.content_);
-      other.content_.template emplace<3>();
+      destroy();
+      take_from(other);
     }
     return *this;
   }
-  ~future() { abandon(); }
+  ~future() { destroy(); }
 
   /// False once it has been moved from or read.
-  [[nodiscard]] bool valid() const noexcept { return content_.index() != 3; }
+  [[nodiscard]] bool valid() const noexcept { return kind_ != kind::none; }
   [[nodiscard]] bool available() const noexcept {
-    return content_.index() < 2 || (content_.index() == 2 && pending().ready());
+    return kind_ == kind::pending ? state_->ready() : kind_ != kind::none;
   }
   [[nodiscard]] bool failed() const noexcept {
-    return content_.index() == 1 || (content_.index() == 2 && pending().failed());
+    return kind_ == kind::failure || (kind_ == kind::pending && state_->failed());
   }
 
   /// The value; raises the failure as an exception. REQUIRES: available().
   T get() {
-    if (content_.index() == 2) {
-      auto owned = std::move(*std::get_if<2>(&content_));
-      content_.template emplace<3>();
-      return owned->take_or_raise();
+    switch (kind_) {
+      case kind::value: {
+        const emptier after(*this);
+        if constexpr (std::is_void_v<T>) {
+          return;
+        } else {
+          return std::move(value_);
+        }
+      }
+      case kind::pending: {
+        const emptier after(*this);
+        return state_->take_or_raise();
+      }
+      default:
+        take_error().raise();
     }
-    return get_result_as_value();
   }
   /// The value or the failure. REQUIRES: available().
   result<T> get_result() {
-    auto content = std::exchange(content_, contents(std::in_place_index<3>));
-    switch (content.index()) {
-      case 0:
-        if constexpr (std::is_void_v<T>) {
-          return {};
-        } else {
-          return result<T>(std::move(*std::get_if<0>(&content)));
-        }
-      case 1:
-        return result<T>(std::move(*std::get_if<1>(&content)));
-      case 2:
-        return (*std::get_if<2>(&content))->take();
-      default:
-        ATOLL_ASSERT(false, "a future is read once");
-        return result<T>(error(status_code::internal));
+    if (failed()) return take_error();
+    ATOLL_ASSERT(kind_ != kind::none, "a future is read once");
+    const emptier after(*this);
+    if (kind_ == kind::pending) return state_->take();
+    if constexpr (std::is_void_v<T>) {
+      return {};
+    } else {
+      return result<T>(std::move(value_));
     }
+  }
+  /// The failure. REQUIRES: failed().
+  error take_error() noexcept {
+    ATOLL_ASSERT(failed(), "the error of a future that has none, or that was read");
+    const emptier after(*this);
+    return kind_ == kind::pending ? state_->take_error() : std::move(error_);
   }
 
   /// Schedules the task when the result is there: at once where it is already. Internal to atoll.
@@ -160,7 +182,7 @@ class [[nodiscard]] future {
       schedule(t);
     } else {
       ATOLL_ASSERT(valid(), "await of a future that was read or moved from");
-      pending().set_waiter(t);
+      state_->set_waiter(t);
     }
   }
 
@@ -172,23 +194,79 @@ class [[nodiscard]] future {
   /// The future of f(result<T>): f sees the failure too.
   template <class F>
   auto then_wrapped(F f) &&;
+  /// Runs f() when this is ready, failed or not, and then gives this outcome; f may return a future<>. A failure of
+  /// f is the outcome where this succeeded.
+  template <class F>
+  future finally(F f) &&;
+  /// f(error) gives a T or future<T> in place of a failure.
+  template <class F>
+    requires std::is_invocable_v<F&, error>
+  future handle_error(F f) &&;
+  /// The same for a failure with this code; others pass on.
+  template <class F>
+  future handle_error(status_code code, F f) &&;
+  /// The same for a failure made from an exception of this type: f(const E&).
+  template <class E, class F>
+  future handle_error(F f) &&;
+  /// Drops the value; a failure passes on.
+  future<> discard_value() &&;
 
  private:
-  using contents = std::variant<stored, error, detail::state_ref<T>, std::monostate>;
+  enum class kind : std::uint8_t { none, value, failure, pending };
+  struct emptier {
+    explicit emptier(future& f) noexcept : self(f) {}
+    emptier(const emptier&) = delete;
+    emptier& operator=(const emptier&) = delete;
+    ~emptier() { self.empty(); }
+    future& self;
+  };
 
-  detail::state<T>& pending() const noexcept { return **std::get_if<2>(&content_); }
-
-  T get_result_as_value() {
-    auto r = get_result();
-    if (!r) r.error().raise();
-    if constexpr (!std::is_void_v<T>) return std::move(*r);
+  void take_from(future& other) noexcept(std::is_nothrow_move_constructible_v<stored>) {
+    kind_ = kind::none;
+    switch (other.kind_) {
+      case kind::none:
+        return;
+      case kind::value:
+        ::new (static_cast<void*>(std::addressof(value_))) stored(std::move(other.value_));
+        other.value_.~stored();
+        break;
+      case kind::failure:
+        ::new (static_cast<void*>(&error_)) error(std::move(other.error_));
+        other.error_.~error();
+        break;
+      case kind::pending:
+        state_ = other.state_;
+        break;
+    }
+    kind_ = std::exchange(other.kind_, kind::none);
+  }
+  /// Lets go of what was read.
+  void empty() noexcept {
+    switch (std::exchange(kind_, kind::none)) {
+      case kind::none:
+        break;
+      case kind::value:
+        value_.~stored();
+        break;
+      case kind::failure:
+        error_.~error();
+        break;
+      case kind::pending:
+        state_->consumer_leaves();
+        break;
+    }
+  }
+  void destroy() noexcept {
+    if (kind_ == kind::failure) detail::report_abandoned(error_);
+    empty();
   }
 
-  void abandon() noexcept {
-    if (content_.index() == 1) detail::report_abandoned(*std::get_if<1>(&content_));
-  }
-
-  contents content_;
+  union {
+    stored value_;
+    error error_;
+    detail::state<T>* state_;
+  };
+  kind kind_;
 };
 
 /// Awaits a future and gives its outcome as a value: `auto r = co_await as_result(f());`
@@ -207,16 +285,16 @@ future<T> make_ready_future(A&&... arguments) {
   return future<T>(std::in_place, std::forward<A>(arguments)...);
 }
 template <class T = void>
-future<T> make_failed_future(error e) {
+future<T> make_failed_future(error e) noexcept {
   return future<T>(std::move(e));
 }
 
 /// The producing end of a future<T>. Dropping one that was never set fails the future with `cancelled`,
-/// "broken promise".
+/// "broken promise". Throws std::bad_alloc where it is made without memory.
 template <class T>
 class promise {
  public:
-  promise() : state_(make()) {}
+  promise() : state_(::new(pool_allocate(sizeof(block))) block()) {}
   promise(promise&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   promise& operator=(promise&& other) noexcept {
     std::swap(state_, other.state_);
@@ -224,7 +302,8 @@ class promise {
   }
   ~promise() {
     if (state_ == nullptr) return;
-    if (!state_->ready()) set_error(error(status_code::cancelled, "broken promise"));
+    // One that gave no future has nobody to tell.
+    if (!state_->ready() && state_->has_consumer()) set_error(error(status_code::cancelled, "broken promise"));
     state_->producer_leaves();
   }
 
@@ -258,72 +337,9 @@ class promise {
     }
   };
 
-  static block* make() { return ::new (pool_allocate(sizeof(block))) block(); }
-
   block* state_;
 };
 
 }  // namespace atoll_root::atoll
 
 #include <atoll/actors/future/coroutine.hh>
-
-namespace atoll_root::atoll {
-
-namespace detail {
-
-/// What f returns, as the value type of the future that `then` gives.
-template <class R>
-using unwrapped = typename future_value<R>::type;
-
-template <class F, class T>
-struct continuation_result {
-  using type = std::invoke_result_t<F&, T>;
-};
-template <class F>
-struct continuation_result<F, void> {
-  using type = std::invoke_result_t<F&>;
-};
-
-template <class F, class... A>
-auto invoke_and_await(F& f, A&&... arguments) -> future<unwrapped<std::invoke_result_t<F&, A...>>> {
-  using raw = std::invoke_result_t<F&, A...>;
-  if constexpr (future_value<raw>::is_future) {
-    return f(std::forward<A>(arguments)...);
-  } else if constexpr (std::is_void_v<raw>) {
-    f(std::forward<A>(arguments)...);
-    return make_ready_future();
-  } else {
-    return make_ready_future<raw>(f(std::forward<A>(arguments)...));
-  }
-}
-
-template <class T, class F>
-auto run_then(future<T> source, F f) -> future<unwrapped<typename continuation_result<F, T>::type>> {
-  if constexpr (std::is_void_v<T>) {
-    co_await std::move(source);
-    co_return co_await invoke_and_await(f);
-  } else {
-    co_return co_await invoke_and_await(f, co_await std::move(source));
-  }
-}
-
-template <class T, class F>
-auto run_then_wrapped(future<T> source, F f) -> future<unwrapped<std::invoke_result_t<F&, result<T>>>> {
-  co_return co_await invoke_and_await(f, co_await as_result(std::move(source)));
-}
-
-}  // namespace detail
-
-template <class T>
-template <class F>
-auto future<T>::then(F f) && {
-  return detail::run_then(std::move(*this), std::move(f));
-}
-
-template <class T>
-template <class F>
-auto future<T>::then_wrapped(F f) && {
-  return detail::run_then_wrapped(std::move(*this), std::move(f));
-}
-
-}  // namespace atoll_root::atoll

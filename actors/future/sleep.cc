@@ -7,40 +7,44 @@
 namespace atoll_root::atoll {
 namespace {
 
-struct sleeper final : detail::state<void>, timer_node {
-  explicit sleeper(bool expires_first) noexcept
-      : detail::state<void>(&destroy), timer_node(&fire), expires(expires_first) {}
-
-  static void fire(timer_node* t) noexcept {
-    auto* self = static_cast<sleeper*>(t);
-    if (self->expires) {
-      self->set_error(error(status_code::deadline_exceeded, "deadline exceeded in sleep"));
-    } else {
-      self->set_value();
-    }
-    self->wake();
-    self->producer_leaves();
+class sleeper final : detail::wait_state<void>, timer_node {
+ public:
+  template <class Arm>
+  static future<> start(Arm arm) {
+    if (const error* reason = cancellation()) return make_failed_future(detail::wait_failed(*reason, "sleep"));
+    void* block = pool_try_allocate(sizeof(sleeper));
+    if (block == nullptr) return make_failed_future(error(status_code::resource_exhausted));
+    auto* s = ::new (block) sleeper();
+    future<> f(*s);
+    arm(static_cast<timer_node&>(*s));
+    s->watch_context();
+    return f;
   }
 
+ private:
+  sleeper() noexcept : wait_state<void>(&destroy, &cancelled), timer_node(&fire) {}
+
+  static void fire(timer_node* t) noexcept { static_cast<sleeper*>(t)->end_with(); }
+  static void cancelled(cancel_hook* hook, const error& reason) noexcept {
+    auto* self = static_cast<sleeper*>(hook);
+    self->timer_node::cancel();
+    self->end_with_error(detail::wait_failed(reason, "sleep"));
+  }
   static void destroy(detail::state_base* s) noexcept {
     auto* self = static_cast<sleeper*>(s);
     self->~sleeper();
     pool_free(self, sizeof(sleeper));
   }
-
-  bool expires;  // by the context's deadline, before the sleep is over
 };
 
 }  // namespace
 
-future<> sleep(duration d) { return sleep_until(saturating_add(mono_now(), d)); }
+future<> sleep(duration d) {
+  return sleeper::start([d](timer_node& t) { this_shard().timers->arm_after(t, d); });
+}
 
 future<> sleep_until(time_point when) {
-  const time_point deadline = current_deadline();
-  auto* s = ::new (pool_allocate(sizeof(sleeper))) sleeper(deadline < when);
-  future<> f(*s);
-  this_shard().timers->arm(*s, std::min(when, deadline));
-  return f;
+  return sleeper::start([when](timer_node& t) { this_shard().timers->arm(t, when); });
 }
 
 }  // namespace atoll_root::atoll

@@ -20,7 +20,7 @@
 
 namespace atoll_root::atoll::detail {
 
-/// Counts and logs a failure that nobody took.
+/// Counts and logs a failure that nobody took, with the place it came from.
 void report_abandoned(const error& e) noexcept;
 
 class state_base {
@@ -40,6 +40,7 @@ class state_base {
     waiter_ = &t;
   }
   task* take_waiter() noexcept { return std::exchange(waiter_, nullptr); }
+  [[nodiscard]] task* waiter() const noexcept { return waiter_; }
   void wake() noexcept {
     if (task* t = take_waiter()) schedule(*t);
   }
@@ -53,6 +54,7 @@ class state_base {
     producer_ = false;
     if (!consumer_) destroy_(this);
   }
+  [[nodiscard]] bool has_consumer() const noexcept { return consumer_; }
 
  protected:
   enum class phase : std::uint8_t { pending, value, failure, taken };
@@ -68,7 +70,7 @@ class state_base {
 template <class T>
 class state : public state_base {
  public:
-  using stored = std::conditional_t<std::is_void_v<T>, unit, T>;
+  using stored = stored_t<T>;
 
   explicit state(destroy_function* destroy) noexcept : state_base(destroy) {}
 
@@ -76,7 +78,7 @@ class state : public state_base {
   template <class... A>
   void set_value(A&&... arguments) {
     ATOLL_ASSERT(!ready(), "a result is set once");
-    ::new (static_cast<void*>(&value_)) stored(std::forward<A>(arguments)...);
+    ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<A>(arguments)...);
     phase_ = phase::value;
   }
   void set_error(error e) noexcept {
@@ -95,33 +97,35 @@ class state : public state_base {
   /// Takes the result out. REQUIRES: ready(), not taken before.
   result<T> take() {
     ATOLL_ASSERT(phase_ == phase::value || phase_ == phase::failure, "a future is read once");
-    if (phase_ == phase::failure) {
-      result<T> r(std::move(error_));
-      error_.~error();
-      phase_ = phase::taken;
-      return r;
-    }
+    if (phase_ == phase::failure) return take_error();
     if constexpr (std::is_void_v<T>) {
       phase_ = phase::taken;
       return {};
     } else {
-      result<T> r(std::move(value_));
-      value_.~stored();
-      phase_ = phase::taken;
-      return r;
+      const value_guard guard(*this);
+      return result<T>(std::move(value_));
     }
+  }
+
+  /// REQUIRES: failed().
+  error take_error() noexcept {
+    error e(std::move(error_));
+    error_.~error();
+    phase_ = phase::taken;
+    return e;
   }
 
   /// Takes the value, or raises the failure as an exception.
   T take_or_raise() {
-    if (failed()) take().error().raise();
+    if (phase_ != phase::value) {
+      ATOLL_ASSERT(phase_ == phase::failure, "a future is read once");
+      take_error().raise();
+    }
     if constexpr (std::is_void_v<T>) {
       phase_ = phase::taken;
     } else {
-      T value(std::move(value_));
-      value_.~stored();
-      phase_ = phase::taken;
-      return value;
+      const value_guard guard(*this);
+      return std::move(value_);
     }
   }
 
@@ -135,31 +139,22 @@ class state : public state_base {
   }
 
  private:
+  /// The stored value goes when it has been moved out, even if that throws.
+  struct value_guard {
+    explicit value_guard(state& s) noexcept : self(s) {}
+    value_guard(const value_guard&) = delete;
+    value_guard& operator=(const value_guard&) = delete;
+    ~value_guard() {
+      self.value_.~stored();
+      self.phase_ = phase::taken;
+    }
+    state& self;
+  };
+
   union {
     stored value_;
     error error_;
   };
-};
-
-/// The consumer's hold on a state.
-template <class T>
-class state_ref {
- public:
-  state_ref() noexcept = default;
-  explicit state_ref(state<T>* s) noexcept : state_(s) { state_->consumer_arrives(); }
-  state_ref(state_ref&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
-  state_ref& operator=(state_ref&& other) noexcept {
-    std::swap(state_, other.state_);
-    return *this;
-  }
-  ~state_ref() {
-    if (state_ != nullptr) state_->consumer_leaves();
-  }
-  state<T>& operator*() const noexcept { return *state_; }
-  state<T>* operator->() const noexcept { return state_; }
-
- private:
-  state<T>* state_ = nullptr;
 };
 
 }  // namespace atoll_root::atoll::detail

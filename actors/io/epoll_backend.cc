@@ -23,7 +23,7 @@
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/io/io_backend.hh>
-#include <atoll/actors/reactor/timer_queue.hh>
+#include <atoll/actors/sync/wait_queue.hh>
 
 namespace atoll_root::atoll {
 
@@ -80,47 +80,30 @@ class descriptor {
   }
 
   void fail_waiters(const error& e) noexcept {
-    for (auto* waiter : {&reader_, &writer_}) {
-      if (auto p = std::exchange(*waiter, std::nullopt)) p->set_error(e);
-    }
+    reader_.fail_all_with(e);
+    writer_.fail_all_with(e);
   }
 
  private:
-  future<> wait(std::optional<promise<>>& waiter) const {
+  using waiter = detail::wait_queue<void>;
+  future<> wait(waiter& direction) const {
     if (!registered_) {
       return make_failed_future(error(status_code::resource_exhausted, "epoll can't watch a socket"));
     }
-    ATOLL_ASSERT(!waiter, "one operation a direction at a time");
-    return waiter.emplace().get_future();
+    ATOLL_ASSERT(direction.empty(), "one operation a direction at a time");
+    return direction.wait();
   }
-  static bool wake(std::optional<promise<>>& waiter) noexcept {
-    auto p = std::exchange(waiter, std::nullopt);
-    if (p) p->set_value();
-    return p.has_value();
+  static bool wake(waiter& direction) noexcept {
+    if (direction.empty()) return false;
+    direction.complete_first();
+    return true;
   }
 
   int epoll_;
   int fd_;
   bool registered_;
-  std::optional<promise<>> reader_;
-  std::optional<promise<>> writer_;
-};
-
-/// Fails what waits for a descriptor when the deadline of the context comes.
-class deadline_timer final : timer_node {
- public:
-  deadline_timer(descriptor& watched, const std::string& what) : timer_node(&fire), watched_(watched), what_(what) {
-    if (current_deadline() != never) this_shard().timers->arm(*this, current_deadline());
-  }
-
- private:
-  static void fire(timer_node* t) noexcept {
-    auto* self = static_cast<deadline_timer*>(t);
-    self->watched_.fail_waiters(error(status_code::deadline_exceeded, self->what_ + ": deadline exceeded"));
-  }
-
-  descriptor& watched_;
-  const std::string& what_;
+  waiter reader_{"socket read", {}};
+  waiter writer_{"socket write", {}};
 };
 
 /// sockaddr for an address that parse() made.
@@ -328,10 +311,9 @@ class epoll_backend final : public io_backend {
       if (errno != EINPROGRESS) co_return error::from_errno(errno, what);
       // Watched only from here on: a socket that is not yet connecting counts as hung up.
       descriptor pending(epoll_, fd);
-      deadline_timer bound(pending, what);
       const auto waited = co_await as_result(pending.writable());
       static_cast<void>(pending.release());
-      if (!waited) co_return waited.error();
+      if (!waited) co_return detail::wait_failed(waited.error(), what);
       int failure = 0;
       socklen_t length = sizeof failure;
       ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length);

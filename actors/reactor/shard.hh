@@ -15,9 +15,11 @@
 #include <cstdint>
 
 #include <atoll/actors/base/assert.hh>
+#include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/base/rng.hh>
 #include <atoll/actors/memory/frame_pool.hh>
 #include <atoll/actors/reactor/clock.hh>
+#include <atoll/actors/reactor/scheduler.hh>
 #include <atoll/actors/reactor/task.hh>
 
 namespace atoll_root::atoll {
@@ -25,6 +27,13 @@ namespace atoll_root::atoll {
 class io_backend;
 class timer_queue;
 class poller_list;
+struct shard;
+namespace detail {
+struct coroutine_base;
+/// A coroutine's place in its shard's list.
+struct coroutine_hook : list_hook {};
+extern constinit thread_local shard* current_shard;
+}  // namespace detail
 
 using shard_id = std::uint32_t;
 
@@ -32,18 +41,31 @@ using shard_id = std::uint32_t;
 enum class shard_slot : std::uint8_t { sharding, rpc, services, testing, count };
 
 struct shard {
+  explicit shard(clock& its_time) : time(&its_time), tasks(its_time) {}
+
+  // What each task touches.
+  frame_pool frames;
+  call_context* context = nullptr;            // of the task that runs now; null stands for the default context
+  group_id group = 0;                         // the same
+  volatile std::uint32_t credits = 1;         // tasks and ready awaits until the loop looks at the clock; see reactor
+  std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
+  time_point coarse_now{};                    // as of the loop's last look
+  detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
+  void* kept_frame = nullptr;                 // see detail::fail_frame
+  std::size_t kept_bytes = 0;
+  clock* time;
+  timer_queue* timers = nullptr;
+  scheduler tasks;
+  intrusive_list<detail::coroutine_hook> coroutines;  // that have been suspended and still have a frame
+
   shard_id id = 0;
   shard_id count = 1;
-  run_queue tasks;
-  call_context* context = nullptr;  // of the task that runs now; null stands for the default context
-  std::uint32_t ready_awaits = 0;   // awaits of ready futures since this task was picked
-  std::uint64_t failures_abandoned = 0;
-  frame_pool frames;
-  clock* time = nullptr;
-  timer_queue* timers = nullptr;
   io_backend* io = nullptr;
   poller_list* pollers = nullptr;
   rng random;
+  std::uint64_t failures_abandoned = 0;
+  std::uint64_t scopes_leaked = 0;
+  std::uint64_t tasks_run = 0;
   std::array<void*, static_cast<std::size_t>(shard_slot::count)> slots{};
 
   template <class T>
@@ -51,10 +73,6 @@ struct shard {
     return reinterpret_cast<T*&>(slots[static_cast<std::size_t>(which)]);
   }
 };
-
-namespace detail {
-extern constinit thread_local shard* current_shard;
-}
 
 /// True where a shard runs this code.
 inline bool on_shard() noexcept { return detail::current_shard != nullptr; }
@@ -70,7 +88,36 @@ inline shard_id this_shard_id() noexcept { return this_shard().id; }
 /// The monotonic time now, read from the clock (some 25 ns).
 inline time_point mono_now() noexcept { return this_shard().time->now(); }
 
-/// Puts a task at the end of this shard's run queue.
+/// The monotonic time when the loop looked at the clock last: up to a scheduling quota (500 us) and one task
+/// ago. For ages and rates; costs one load.
+inline time_point coarse_now() noexcept { return this_shard().coarse_now; }
+
+/// Puts a task at the end of its group's run queue.
 inline void schedule(task& t) noexcept { this_shard().tasks.push(t); }
+
+/// The same for a task that another shard made: a group that doesn't exist here becomes the default group.
+inline void schedule_from_outside(task& t) noexcept {
+  if (!this_shard().tasks.knows(t.group)) [[unlikely]]
+    t.group = 0;
+  schedule(t);
+}
+
+/// A block from this shard's pool, or from the allocator where no shard runs. Throws std::bad_alloc.
+inline void* pool_allocate(std::size_t bytes) {
+  if (shard* s = detail::current_shard) [[likely]]
+    return s->frames.allocate(bytes);
+  return frame_pool::allocate_unpooled(bytes);
+}
+/// The same; null where there is no memory.
+inline void* pool_try_allocate(std::size_t bytes) noexcept {
+  if (shard* s = detail::current_shard) [[likely]]
+    return s->frames.try_allocate(bytes);
+  return frame_pool::try_allocate_unpooled(bytes);
+}
+inline void pool_free(void* block, std::size_t bytes) noexcept {
+  if (shard* s = detail::current_shard) [[likely]]
+    return s->frames.free(block, bytes);
+  frame_pool::free_unpooled(block);
+}
 
 }  // namespace atoll_root::atoll

@@ -4,32 +4,34 @@
 // task: one thing a shard can run next, and the queue of them.
 //
 // A task is a base of whatever can be run (a coroutine's promise, a message, a timer's action), so queueing
-// one allocates nothing. It belongs to one shard at a time. `run` is called once for each time it is
-// scheduled, with the task's call context in force.
+// one allocates nothing. It belongs to one shard and one scheduling group at a time. `run` is called once for
+// each time it is scheduled, with the task's call context and group in force.
 #pragma once
 
-#include <coroutine>
 #include <cstdint>
 
+#include <atoll/actors/base/rng.hh>
 #include <atoll/actors/reactor/call_context.hh>
 
 namespace atoll_root::atoll {
+
+/// Which scheduling group: see scheduler.hh. 0 is the default group.
+using group_id = std::uint8_t;
 
 struct task {
   using run_function = void(task*) noexcept;
 
   task* next = nullptr;
   run_function* run = nullptr;
-  void* frame = nullptr;  // of the coroutine this task resumes; null for any other task
   context_ptr context;
+  group_id group = 0;
+  bool ordered = false;  // keeps its place among the ordered tasks of its queue, even in a shuffled run
 
   explicit task(run_function* function) noexcept : run(function) {}
+  task(run_function* function, call_context* in, group_id of) noexcept : run(function), context(in), group(of) {}
   task(const task&) = delete;
   task& operator=(const task&) = delete;
   ~task() = default;
-
-  /// The run function of a task that stands for a suspended coroutine.
-  static void resume_frame(task* t) noexcept { std::coroutine_handle<>::from_address(t->frame).resume(); }
 };
 
 /// A FIFO of tasks; intrusive, unbounded because each task in it is somebody's memory already.
@@ -49,6 +51,10 @@ class run_queue {
     head_ = t.next;
     return t;
   }
+
+  /// One of the first tasks, drawn at random; ordered ones keep their order. For tests: what runs correctly
+  /// only in FIFO order fails soon. REQUIRES: !empty().
+  task& pop_shuffled(rng& random) noexcept;
 
  private:
   task* head_ = nullptr;

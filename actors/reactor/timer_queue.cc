@@ -2,49 +2,71 @@
 // Copyright the Atoll authors
 #include <atoll/actors/reactor/timer_queue.hh>
 
-#include <bit>
+#include <algorithm>
+#include <limits>
 
 namespace atoll_root::atoll {
 
-std::size_t timer_queue::bucket_of(std::uint64_t at) const noexcept {
-  // Bucket 0 holds what is due; bucket b what differs from last_ first in bit b - 1.
-  return at <= last_ ? 0 : static_cast<std::size_t>(64 - std::countl_zero(at ^ last_));
-}
-
-void timer_queue::arm(timer_node& t, time_point at) noexcept {
-  t.at = at;
-  lists_[bucket_of(count_of(at))].push_back(t);
-}
-
 std::size_t timer_queue::advance(time_point now) noexcept {
-  const std::uint64_t to = count_of(now);
+  const std::int64_t to = now.time_since_epoch().count();
   if (to > last_) {
-    // The buckets up to the highest changed bit may hold due timers; the ones above keep their place.
-    const auto highest = static_cast<std::size_t>(64 - std::countl_zero(to ^ last_));
+    const auto from = static_cast<std::uint64_t>(std::exchange(last_, to));
+    const auto until = static_cast<std::uint64_t>(to);
+    const unsigned highest = static_cast<unsigned>(63 - std::countl_zero(from ^ until)) / digit_bits;
+    // Below the highest digit that changed everything is due; in its wheel, the slots up to the new digit,
+    // and the last of these holds timers to be placed anew.
     intrusive_list<timer_node> moved;
-    for (std::size_t b = 1; b <= highest; ++b) moved.splice(lists_[b]);
-    last_ = to;
-    while (timer_node* t = moved.pop_front()) lists_[bucket_of(count_of(t->at))].push_back(*t);
+    for (unsigned level = 0; level <= highest; ++level) {
+      wheel& w = wheels_[level];
+      const unsigned last_slot = level < highest ? slots - 1 : digit(until, highest);
+      const std::uint64_t passed = w.occupied & (~std::uint64_t{0} >> (slots - 1 - last_slot));
+      w.occupied &= ~passed;
+      for (std::uint64_t mask = passed; mask != 0; mask &= mask - 1) {
+        const auto s = static_cast<unsigned>(std::countr_zero(mask));
+        (level == highest && s == last_slot ? moved : due_).splice(w.slot[s]);
+      }
+    }
+    while (timer_node* t = moved.pop_front()) place(*t);
+  }
+  while (timer_node* t = fresh_.pop_front()) {
+    t->at = t->at > std::numeric_limits<std::int64_t>::max() - last_ ? std::numeric_limits<std::int64_t>::max()
+                                                                     : last_ + t->at;
+    place(*t);
   }
   std::size_t fired = 0;
-  intrusive_list<timer_node> due;
-  due.splice(lists_[0]);
-  while (timer_node* t = due.pop_front()) {
+  for (; fired < fired_at_once_max; ++fired) {
+    timer_node* t = due_.pop_front();
+    if (t == nullptr) break;
     t->fire(t);
-    ++fired;
   }
   return fired;
 }
 
-time_point timer_queue::next() const noexcept {
-  auto& lists = const_cast<timer_queue*>(this)->lists_;
-  for (std::size_t b = 0; b < buckets; ++b) {
-    if (lists[b].empty()) continue;
-    if (b == 0) return time_point(duration(static_cast<std::int64_t>(last_)));
-    // The lowest time the bucket can hold: last_ with bit b-1 set and all lower bits clear.
-    const std::uint64_t bit = std::uint64_t{1} << (b - 1);
-    const std::uint64_t lowest = (last_ | bit) & ~(bit - 1);
-    return time_point(duration(static_cast<std::int64_t>(lowest)));
+time_point timer_queue::next() noexcept {
+  if (!due_.empty() || !fresh_.empty()) return time_point(duration(last_));
+  for (unsigned level = 0; level < wheels; ++level) {
+    wheel& w = wheels_[level];
+    while (w.occupied != 0) {
+      const auto s = static_cast<unsigned>(std::countr_zero(w.occupied));
+      if (w.slot[s].empty()) {
+        w.occupied &= w.occupied - 1;
+        continue;
+      }
+      // The exact time where that is cheap to find, else the first the slot can hold.
+      constexpr int looked_at_max = 64;
+      int looked_at = 0;
+      std::int64_t earliest = std::numeric_limits<std::int64_t>::max();
+      for (timer_node& t : w.slot[s]) {
+        earliest = std::min(earliest, t.at);
+        if (++looked_at == looked_at_max) {
+          const unsigned shift = level * digit_bits;
+          const auto above = shift + digit_bits >= 64 ? 0 : static_cast<std::uint64_t>(last_) >> (shift + digit_bits);
+          earliest = static_cast<std::int64_t>(((above << digit_bits) | s) << shift);
+          break;
+        }
+      }
+      return time_point(duration(earliest));
+    }
   }
   return never;
 }

@@ -6,28 +6,48 @@
 
 namespace atoll_root::atoll {
 
-scope::scope(std::string name) : state_(std::make_shared<state>()) { state_->name = std::move(name); }
+scope::scope(std::string name, error_handler on_error)
+    : core_(std::make_shared<core>(std::move(name), std::move(on_error))) {}
 
 scope::~scope() {
-  if (running() > 0) log_warning("{}: destroyed while {} of its tasks run", state_->name, running());
+  if (running() == 0) return;
+  ++this_shard().scopes_leaked;
+  log_warning("scope {}: destroyed while {} of its tasks run; they are cancelled", name(), running());
+  core_->closed = true;
+  cancel();
 }
 
-void scope::spawn(future<> work) {
-  ++state_->running;
-  static_cast<void>(run(state_, std::move(work)));  // never fails; close() waits for it
-}
-
-future<> scope::run(std::shared_ptr<state> s, future<> work) {
-  const auto outcome = co_await as_result(std::move(work));
-  if (!outcome && outcome.error().code() != status_code::cancelled) {
-    log_warning("{}: {}", s->name, outcome.error().to_string());
+void scope::core::ended(const result<>& outcome) noexcept {
+  if (!outcome && !(outcome.error().code() == status_code::cancelled && context.cancelled())) {
+    ++failures;
+    if (on_error) {
+      try {
+        on_error(outcome.error());
+      } catch (...) {
+        log_error("scope {}: its error handler threw", empty.name());
+      }
+    } else {
+      const auto origin = outcome.error().origin();
+      log_warning("scope {}: {} (from {}:{}, {})", empty.name(), outcome.error().to_string(), origin.file_name(),
+                  origin.line(), origin.function_name());
+    }
   }
-  if (--s->running == 0) s->ended.wake_all();
+  if (--running > 0) return;
+  while (!empty.empty()) empty.complete_first();
 }
 
 future<> scope::close() {
-  const auto s = state_;
-  while (s->running > 0) co_await with_context({}, [&s] { return s->ended.wait(); });
+  core_->closed = true;
+  const auto kept = core_;
+  while (kept->running > 0) {
+    // Out of reach of the caller's deadline: what was spawned refers to what the caller is about to destroy.
+    auto ended = [&kept] {
+      const detail::context_scope in(nullptr);
+      return kept->empty.wait();
+    }();
+    const auto waited = co_await as_result(std::move(ended));
+    if (!waited) co_await yield();  // no memory for a wait
+  }
 }
 
 }  // namespace atoll_root::atoll

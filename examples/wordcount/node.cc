@@ -40,7 +40,7 @@ class node {
     co_await counts_.start(cluster_.ref_to_self());
     gateway_.expose(counts_.ref()).value();
     co_await gateway_.start();
-    background_.spawn(say_when_ready(cluster_.ref_to_self(), id_, gateway_.address().to_string()));
+    background_.spawn(&say_when_ready, cluster_.ref_to_self(), id_, gateway_.address().to_string());
   }
 
   /// Also of a node that did not start, or not all of it.
@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
   app.option("--peers", wanted.peers, "all nodes of the cluster: ID=HOST:PORT,ID=HOST:PORT,...");
   app.option("--gateway", wanted.gateway, "where gRPC clients connect; port 0 takes a free one");
   app.flag("--print-proto", wanted.print_proto, "print the .proto of the gateway's service and exit");
-  return app.run(argc, argv, [&wanted]() -> atoll::future<int> {
+  return app.run(argc, argv, [&wanted] {
     if (wanted.print_proto) {
       std::fputs(atoll::services::proto_text(atoll::schema_of<wordcount::word_count>()).c_str(), stdout);
       return atoll::make_ready_future<int>(0);

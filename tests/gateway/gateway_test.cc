@@ -27,7 +27,7 @@ using grpc::StatusCode;
 
 /// Runs blocking client code on a thread of its own.
 template <class F>
-future<> on_thread(const F& client) {
+future<> on_thread(F client) {
   std::atomic<bool> done{false};
   std::thread thread([&] {
     client();

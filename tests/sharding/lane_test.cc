@@ -20,7 +20,7 @@ struct numbered : atoll::task {
 std::vector<std::size_t> take_all() {
   std::vector<std::size_t> numbers;
   auto& tasks = atoll::this_shard().tasks;
-  while (!tasks.empty()) numbers.push_back(static_cast<numbered&>(tasks.pop()).number);
+  while (!tasks.empty()) numbers.push_back(static_cast<numbered&>(tasks.pick()->pop()).number);
   return numbers;
 }
 

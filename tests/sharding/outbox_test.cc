@@ -2,7 +2,7 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/outbox.hh>
 
-#include <atoll/actors/sync/wait_list.hh>
+#include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/testing/atoll_test.hh>
 
@@ -23,7 +23,7 @@ class valve {
   }
   future<> open() {
     open_ = true;
-    opened_.wake_all();
+    opened_.notify_all();
     return atoll::make_ready_future();
   }
   int passed() const { return passed_; }
@@ -33,7 +33,7 @@ class valve {
   bool open_ = false;
   int waiting_ = 0;
   int passed_ = 0;
-  atoll::wait_list opened_;
+  atoll::condition_variable opened_;
 };
 ATOLL_SERVICE(valve, "test.Valve", ATOLL_METHOD(pass), ATOLL_METHOD(open));
 
@@ -84,13 +84,13 @@ class long_poll {
   }
   future<> stop() {
     stopping_ = true;
-    changed_.wake_all();
+    changed_.notify_all();
     return atoll::make_ready_future();
   }
 
  private:
   bool stopping_ = false;
-  atoll::wait_list changed_;
+  atoll::condition_variable changed_;
 };
 ATOLL_SERVICE(long_poll, "test.LongPoll", ATOLL_METHOD(wait));
 

@@ -55,9 +55,9 @@ TEST(runtime, starts_and_stops_again_and_again) {
 TEST(runtime, draws_the_same_random_numbers_from_the_same_seed) {
   const auto draw = [] {
     std::uint64_t drawn = 0;
-    static_cast<void>(runtime::run({.shards = 1, .seed = 42}, [&drawn]() -> future<int> {
+    static_cast<void>(runtime::run({.shards = 1, .seed = 42}, [&drawn] {
       drawn = atoll::this_shard().random();
-      co_return 0;
+      return atoll::make_ready_future<int>(0);
     }));
     return drawn;
   };

@@ -263,16 +263,16 @@ ATOLL_TEST(sharded, start_and_stop_are_not_cut_short_by_the_callers_deadline) {
   EXPECT_FALSE(co_await as_result(service.at(1).noop()));
 }
 
+future<> start_and_stop(sharded<counter>& counters) {
+  co_await counters.start();
+  EXPECT_EQ(co_await counters.map_reduce(&counter::size, std::plus<>{}, std::size_t{0}), 0U);
+  co_await counters.stop();
+}
+
 TEST(sharded, may_be_declared_outside_the_runtime_and_started_in_one_after_the_other) {
   sharded<counter> counters;
   for (const atoll::shard_id shards : {2U, 3U}) {
-    atoll::testing::run_test(
-        [&counters]() -> future<> {
-          co_await counters.start();
-          EXPECT_EQ(co_await counters.map_reduce(&counter::size, std::plus<>{}, std::size_t{0}), 0U);
-          co_await counters.stop();
-        },
-        shards);
+    atoll::testing::run_test([&counters] { return start_and_stop(counters); }, shards);
   }
 }
 

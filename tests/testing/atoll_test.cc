@@ -14,16 +14,22 @@ future<std::uint64_t> take_failures_abandoned() {
   co_return all;
 }
 
+namespace {
+
+future<int> run_body(std::function<future<>()>& body) {
+  const auto ended = co_await as_result(body());
+  if (!ended) ADD_FAILURE() << "the test failed with " << ended.error().to_string();
+  const auto abandoned = co_await take_failures_abandoned();
+  EXPECT_EQ(abandoned, 0U) << "failed futures were dropped unread";
+  co_return 0;
+}
+
+}  // namespace
+
 void run_test(std::function<future<>()> body, shard_id shards) {
   runtime_options options;
   options.shards = shards;
-  const auto outcome = runtime::run(options, [&body]() -> future<int> {
-    const auto ended = co_await as_result(body());
-    if (!ended) ADD_FAILURE() << "the test failed with " << ended.error().to_string();
-    const auto abandoned = co_await take_failures_abandoned();
-    EXPECT_EQ(abandoned, 0U) << "failed futures were dropped unread";
-    co_return 0;
-  });
+  const auto outcome = runtime::run(options, [&body] { return run_body(body); });
   if (!outcome) ADD_FAILURE() << "no shards: " << outcome.error().to_string();
 }
 

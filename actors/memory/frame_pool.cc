@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/actors/memory/frame_pool.hh>
+
+namespace atoll_root::atoll {
+
+std::size_t frame_pool::release() noexcept {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < lists_.size(); ++i) {
+    while (void* block = take((i + 1) * class_bytes)) {
+      free_unpooled(block);
+      bytes += (i + 1) * class_bytes;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace atoll_root::atoll

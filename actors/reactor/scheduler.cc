@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/actors/reactor/scheduler.hh>
+
+#include <algorithm>
+
+namespace atoll_root::atoll {
+namespace {
+
+constexpr std::uint64_t weight_unit = 1024;
+
+}  // namespace
+
+task& run_queue::pop_shuffled(rng& random) noexcept {
+  constexpr std::uint64_t reach = 16;
+  task* before = nullptr;
+  task* chosen = head_;
+  for (std::uint64_t steps = random.below(reach); steps > 0 && chosen->next != nullptr; --steps) {
+    before = chosen;
+    chosen = chosen->next;
+  }
+  if (chosen->ordered) {  // the first of the ordered ones goes first
+    before = nullptr;
+    for (chosen = head_; !chosen->ordered; chosen = chosen->next) before = chosen;
+  }
+  if (before == nullptr) return pop();
+  before->next = chosen->next;
+  if (tail_ == chosen) tail_ = before;
+  return *chosen;
+}
+
+scheduler::scheduler(clock& time) : time_(time), last_look_(time.now()), slice_began_(last_look_) {
+  groups_[0] = std::make_unique<group>();
+  groups_[0]->name = "main";
+  groups_[0]->parent = &root_;
+  groups_[0]->latency = std::make_unique<histogram>();
+  current_ = groups_[0].get();
+  count_ = 1;
+}
+
+scheduler::~scheduler() = default;
+
+result<scheduling_group> scheduler::create_group(std::string_view name, std::uint32_t shares, scheduling_group parent) {
+  if (shares < shares_min || shares > shares_max) {
+    return error(status_code::out_of_range, "shares of a scheduling group are 1 to 10000");
+  }
+  if (parent != top() && !knows(parent.id)) return error(status_code::not_found, "no such parent group");
+  if (count_ == groups_max) return error(status_code::resource_exhausted, "a shard has at most 64 scheduling groups");
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (groups_[i]->name == name) {
+      return error(status_code::already_exists, "there is a scheduling group " + std::string(name));
+    }
+  }
+  auto made = std::make_unique<group>();
+  made->id = static_cast<group_id>(count_);
+  made->name = name;
+  made->shares = shares;
+  made->latency = std::make_unique<histogram>();
+  made->parent = &root_;
+  if (parent != top()) {
+    group& above = *groups_[parent.id];
+    if (above.family == nullptr) {
+      // The parent becomes an inner node; its own tasks go on as a child of it, with its own shares.
+      above.family = std::make_unique<node>();
+      above.family->parent = above.parent;
+      above.family->shares = above.shares;
+      above.family->used = above.used;
+      const bool was_active = above.active;
+      if (was_active) deactivate(above);
+      above.parent = above.family.get();
+      above.used = 0;
+      if (was_active) activate(above);
+    }
+    made->parent = above.family.get();
+  }
+  groups_[count_] = std::move(made);
+  return scheduling_group{static_cast<group_id>(count_++)};
+}
+
+result<> scheduler::set_shares(scheduling_group which, std::uint32_t shares) {
+  if (!knows(which.id)) return error(status_code::not_found, "no such scheduling group");
+  if (shares < shares_min || shares > shares_max) {
+    return error(status_code::out_of_range, "shares of a scheduling group are 1 to 10000");
+  }
+  group& g = *groups_[which.id];
+  g.shares = shares;
+  if (g.family != nullptr) g.family->shares = shares;
+  return {};
+}
+
+result<scheduler::group_stats> scheduler::stats(scheduling_group which) const {
+  if (!knows(which.id)) return error(status_code::not_found, "no such scheduling group");
+  const group& g = *groups_[which.id];
+  return group_stats{g.name, g.shares, g.ran, g.wakeups, *g.latency};
+}
+
+void scheduler::activate(group& g) noexcept {
+  ++g.wakeups;
+  for (node* n = &g; n->parent != nullptr && !n->active; n = n->parent) {
+    if (!n->parent->ready.empty()) n->parent->floor = std::max(n->parent->floor, least(*n->parent).used);
+    n->active = true;
+    n->used = std::max(n->used, n->parent->floor);
+    n->parent->ready.push_back(*n);
+  }
+  if (&g == current_) return;
+  // The clock only where two groups compete: this costs a look a wake-up.
+  g.woke = current_->tasks.empty() ? never : time_.now();
+  preempt_ = true;
+}
+
+scheduler::node& scheduler::least(node& parent) noexcept {
+  node* least = &parent.ready.front();
+  for (node& child : parent.ready) {
+    if (child.used < least->used) least = &child;
+  }
+  return *least;
+}
+
+void scheduler::deactivate(node& n) noexcept {
+  for (node* each = &n; each->parent != nullptr; each = each->parent) {
+    each->active = false;
+    each->unlink();
+    if (!each->parent->ready.empty()) return;
+  }
+}
+
+bool scheduler::alone() const noexcept {
+  for (node* n = current_; n->parent != nullptr; n = n->parent) {
+    auto& ready = n->parent->ready;
+    if (ready.empty()) continue;
+    if (!n->active || ++ready.begin() != ready.end()) return false;
+  }
+  return true;
+}
+
+run_queue* scheduler::pick_anew() noexcept {
+  preempt_ = false;
+  if (alone()) {
+    slice_began_ = last_look_;
+    return current_->tasks.empty() ? nullptr : &current_->tasks;
+  }
+  const time_point now = time_.now();
+  look(now, false);
+  preempt_ = false;
+  if (current_->active && current_->tasks.empty()) deactivate(*current_);
+  node* n = &root_;
+  while (!n->ready.empty()) {
+    node& chosen = least(*n);
+    n->floor = std::max(n->floor, chosen.used);
+    n = &chosen;
+  }
+  current_ = static_cast<group*>(n);
+  slice_began_ = now;
+  if (current_->woke != never) {
+    const time_point woke = std::exchange(current_->woke, never);
+    current_->latency->record(now > woke ? static_cast<std::uint64_t>((now - woke).count()) : 0);
+  }
+  return &current_->tasks;
+}
+
+void scheduler::look(time_point now, bool idle) noexcept {
+  const duration passed = now - std::exchange(last_look_, now);
+  if (idle) return;
+  current_->ran += passed;
+  for (node* n = current_; n->parent != nullptr; n = n->parent) {
+    n->used += static_cast<std::uint64_t>(passed.count()) * weight_unit / n->shares;
+  }
+  if (now - slice_began_ >= quota_) preempt_ = true;
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// Which task of a shard runs next: scheduling groups that share the processor by weight.
+//
+//   auto batch = this_shard().tasks.create_group("batch", 100);        // result<scheduling_group>
+//   co_await atoll::with_group(*batch, [] { return compact(); });      // and all it awaits and spawns
+//   this_shard().tasks.set_shares(*batch, 50);
+//
+// Groups form a tree: a group's children divide its part by their shares, among those that have work now.
+// The scheduler runs the group that had least time for its weight (start-time fair queueing: Goyal, Vin, Cheng
+// 1996, on each level of the tree) until it has no task left, its quota is over, or a task of another group
+// becomes ready. Tasks of one group run in the order they became ready.
+// Who has slept gets no credit for it: its account starts where the others are.
+// Shard rules: one shard's; a group made here exists here only (sharding makes groups on all shards).
+// Cost: a task is queued and picked in a few ns; changing the group costs a look at the clock (some 25 ns).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <atoll/actors/base/histogram.hh>
+#include <atoll/actors/base/intrusive_list.hh>
+#include <atoll/actors/base/result.hh>
+#include <atoll/actors/reactor/clock.hh>
+#include <atoll/actors/reactor/task.hh>
+
+namespace atoll_root::atoll {
+
+/// Names a group; a value that any shard may hold. The default constructed one is the default group.
+struct scheduling_group {
+  group_id id = 0;
+  friend bool operator==(scheduling_group, scheduling_group) noexcept = default;
+};
+
+class scheduler {
+ public:
+  static constexpr std::size_t groups_max = 64;
+  static constexpr std::uint32_t shares_min = 1;
+  static constexpr std::uint32_t shares_max = 10'000;
+  static constexpr std::uint32_t default_shares = 1'000;
+
+  /// What a group has used so far.
+  struct group_stats {
+    std::string name;
+    std::uint32_t shares = 0;
+    duration ran{};             // processor time, as of the last look at the clock
+    std::uint64_t wakeups = 0;  // times it had no task and got one
+    histogram latency;          // ns from such a wake-up to its first task, while another group ran
+  };
+
+  explicit scheduler(clock& time);
+  scheduler(const scheduler&) = delete;
+  scheduler& operator=(const scheduler&) = delete;
+  ~scheduler();
+
+  /// `out_of_range` for shares outside shares_min to shares_max, `not_found` for a parent that doesn't exist,
+  /// `already_exists` for a name in use, `resource_exhausted` past groups_max. A parent must not run tasks itself
+  /// while its children do: it gets its own part as if it were one more child with its own shares.
+  result<scheduling_group> create_group(std::string_view name, std::uint32_t shares, scheduling_group parent = top());
+  result<> set_shares(scheduling_group group, std::uint32_t shares);
+  [[nodiscard]] result<group_stats> stats(scheduling_group group) const;
+  [[nodiscard]] std::size_t groups() const noexcept { return count_; }
+  /// Stands for the root of the tree, as a parent.
+  static constexpr scheduling_group top() noexcept { return {groups_max}; }
+
+  void push(task& t) noexcept {
+    group& g = *groups_[t.group];
+    if (!g.active) activate(g);
+    g.tasks.push(t);
+  }
+  [[nodiscard]] bool empty() const noexcept { return current_->tasks.empty() && alone(); }
+
+  // For the reactor.
+  /// The queue to run tasks of now; null if there are none. Sets the group in force.
+  run_queue* pick() noexcept {
+    if (!preempt_ && !current_->tasks.empty()) [[likely]]
+      return &current_->tasks;
+    return pick_anew();
+  }
+  /// A task of another group became ready, or the quota is over.
+  [[nodiscard]] bool preempted() const noexcept { return preempt_; }
+  [[nodiscard]] group_id current() const noexcept { return current_->id; }
+  /// Charges the time since the last look to the current group, or to nobody if the shard was idle.
+  void look(time_point now, bool idle) noexcept;
+  void set_quota(duration q) noexcept { quota_ = q; }
+  [[nodiscard]] bool knows(group_id id) const noexcept { return id < groups_max && groups_[id] != nullptr; }
+
+ private:
+  /// A place in the tree. Weighted times are ns * 1024 / shares.
+  struct node : list_hook {
+    node* parent = nullptr;
+    std::uint32_t shares = default_shares;
+    std::uint64_t used = 0;   // weighted
+    std::uint64_t floor = 0;  // the `used` of the child picked last: where one that wakes starts
+    intrusive_list<node> ready;
+    bool active = false;  // among its parent's ready children
+  };
+  struct group : node {
+    group_id id = 0;
+    std::string name;
+    run_queue tasks;
+    std::unique_ptr<node> family;  // where it has children: the inner node above them and itself
+    duration ran{};
+    std::uint64_t wakeups = 0;
+    time_point woke = never;
+    std::unique_ptr<histogram> latency;
+  };
+
+  void activate(group& g) noexcept;
+  static void deactivate(node& n) noexcept;
+  run_queue* pick_anew() noexcept;
+  static node& least(node& parent) noexcept;
+  [[nodiscard]] bool alone() const noexcept;
+
+  clock& time_;
+  group* current_;
+  bool preempt_ = false;
+  duration quota_ = std::chrono::microseconds(500);
+  time_point last_look_;
+  time_point slice_began_;
+  std::size_t count_ = 0;
+  mutable node root_;
+  std::array<std::unique_ptr<group>, groups_max + 1> groups_;
+};
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/actors/reactor/ticker.hh>
+
+#include <execinfo.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/actors/future/future.hh>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+namespace atoll_root::atoll {
+namespace {
+
+int tick_signal() noexcept { return SIGRTMIN + 2; }
+
+/// A line put together without allocating: this runs in a signal handler.
+class signal_safe_line {
+ public:
+  signal_safe_line& operator<<(const char* text) noexcept {
+    while (*text != '\0' && used_ < text_.size() - 1) text_[used_++] = *text++;
+    return *this;
+  }
+  signal_safe_line& operator<<(std::uint64_t number) noexcept {
+    std::array<char, 21> digits{};
+    std::size_t at = digits.size() - 1;
+    do {
+      digits[--at] = static_cast<char>('0' + number % 10);
+      number /= 10;
+    } while (number != 0);
+    return *this << &digits[at];
+  }
+  void write() noexcept {
+    text_[used_++] = '\n';
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text_.data(), used_);
+  }
+
+ private:
+  std::array<char, 1024> text_{};
+  std::size_t used_ = 0;
+};
+
+}  // namespace
+
+ticker::ticker(shard& s, duration period, duration threshold)
+    : shard_(s),
+      period_(std::max(period, duration(std::chrono::microseconds(50)))),
+      stall_ticks_(threshold <= duration::zero()
+                       ? 0
+                       : static_cast<std::uint32_t>(std::clamp<std::int64_t>(threshold / period_, 2, 1'000'000'000))) {
+  // The first call loads libgcc, which a signal handler could not.
+  std::array<void*, 1> preload{};
+  ::backtrace(preload.data(), 1);
+
+  struct sigaction action{};
+  action.sa_sigaction = &on_signal;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  ::sigfillset(&action.sa_mask);
+  ::sigaction(tick_signal(), &action, nullptr);
+
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = tick_signal();
+  event.sigev_value.sival_ptr = this;
+  event.sigev_notify_thread_id = static_cast<pid_t>(::syscall(SYS_gettid));
+  timer_t timer{};
+  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) {
+    log_warning("no timer for ticks ({}): quotas are coarse, and stalls are not reported", std::strerror(errno));
+    return;
+  }
+  timer_ = timer;
+}
+
+ticker::~ticker() {
+  if (timer_) ::timer_delete(*timer_);
+}
+
+void ticker::start() noexcept {
+  if (!timer_ || std::exchange(running_, true)) return;
+  turn();
+  itimerspec when{};
+  when.it_interval.tv_sec = period_.count() / 1'000'000'000;
+  when.it_interval.tv_nsec = period_.count() % 1'000'000'000;
+  when.it_value = when.it_interval;
+  ::timer_settime(*timer_, 0, &when, nullptr);
+}
+
+void ticker::stop() noexcept {
+  if (!timer_ || !std::exchange(running_, false)) return;
+  const itimerspec off{};
+  ::timer_settime(*timer_, 0, &off, nullptr);
+}
+
+void ticker::on_signal(int /*number*/, siginfo_t* info, void* /*context*/) noexcept {
+  // Only the signals of a ticker's own timer, and only on the thread of its shard: others may send this number too.
+  if (info->si_code != SI_TIMER || !on_shard()) return;
+  const int saved = errno;
+  static_cast<ticker*>(info->si_value.sival_ptr)->tick();
+  errno = saved;
+}
+
+void ticker::tick() noexcept {
+  shard_.credits = 1;
+  ++ticks_;
+  if (const std::uint64_t turns = turns_; turns != turns_seen_) {
+    turns_seen_ = turns;
+    ticks_in_turn_ = 0;
+    return;
+  }
+  ++ticks_in_turn_;
+  if (stall_ticks_ != 0 && ticks_in_turn_ == stall_ticks_) report(ticks_in_turn_);
+}
+
+void ticker::report(std::uint32_t ticks) noexcept {
+  stalls_ = stalls_ + 1;
+  if (ticks_ < report_again_at_) {
+    ++unreported_;
+    return;
+  }
+  report_again_at_ = ticks_ + static_cast<std::uint64_t>(duration(report_every) / period_);
+  signal_safe_line line;
+  line << "warning [shard " << std::uint64_t{shard_.id} << "] stall: a task has run for "
+       << static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(period_ * ticks).count())
+       << " ms";
+  if (const auto* coroutine = shard_.running) {
+    line << ", resumed after " << coroutine->site.file_name() << ":" << std::uint64_t{coroutine->site.line()} << " in "
+         << coroutine->site.function_name();
+  }
+  if (unreported_ > 0) line << " (" << std::exchange(unreported_, 0) << " more since the last report)";
+  line << "; at:";
+  line.write();
+  std::array<void*, 32> frames{};
+  const int depth = ::backtrace(frames.data(), static_cast<int>(frames.size()));
+  ::backtrace_symbols_fd(frames.data(), depth, STDERR_FILENO);
+}
+
+}  // namespace atoll_root::atoll
