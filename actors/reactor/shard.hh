@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include <atoll/actors/base/assert.hh>
+#include <atoll/actors/base/log_levels.hh>
 #include <atoll/actors/base/rng.hh>
 #include <atoll/actors/memory/frame_pool.hh>
 #include <atoll/actors/reactor/clock.hh>
@@ -44,6 +45,7 @@ struct shard {
   io_backend* io = nullptr;
   poller_list* pollers = nullptr;
   rng random;
+  log_levels logs = initial_log_levels();
   std::array<void*, static_cast<std::size_t>(shard_slot::count)> slots{};
 
   template <class T>
