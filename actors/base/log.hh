@@ -15,7 +15,7 @@
 // time in it: what collects the lines adds one.
 // What is logged is said by this_shard().logs (base/log_levels.hh) and ATOLL_LOG: "info,net=debug".
 // Shard rules: any thread may log. A rate_limit belongs to one shard.
-// Cost: a level that is off costs some 2 ns and the evaluation of the arguments; a line, a microsecond and the write,
+// Cost: a level that is off costs some 3 ns and the evaluation of the arguments; a line, a microsecond and the write,
 // which waits for whoever reads stderr.
 // Errors: none. A line that can't be formatted (an argument's formatter throws, no memory) is replaced by one that
 // says so.
@@ -36,7 +36,7 @@
 namespace atoll_root::atoll {
 
 /// Bytes of a line; what is longer ends in "...".
-inline constexpr std::size_t log_line_bytes_max = 16 * 1024;
+inline constexpr std::size_t log_line_bytes_max = 16'384;
 
 /// A key and its value, for a log call and within it: it refers to both.
 template <class T>

@@ -34,25 +34,26 @@ metric_labels joined(const metric_labels& a, const metric_labels& b) {
   return all;
 }
 
-/// The exponents e of the bounds 2^e - 1.
-struct bound_exponents {
-  int first;
-  int step;
-  int count;
+unsigned bits_of(std::uint64_t value) noexcept { return static_cast<unsigned>(std::bit_width(value)); }
 
-  explicit bound_exponents(const histogram_export& how) noexcept
-      : first(std::min(static_cast<int>(std::bit_width(how.lowest)), 63)), step(1) {
-    // All values are below 2^64: +Inf is that bound.
-    const int last = std::clamp(static_cast<int>(std::bit_width(how.highest)), first, 63);
-    while ((last - first) / step + 1 > static_cast<int>(histogram_export::bounds_max)) step *= 2;
+/// The exponents e of the bounds 2^e - 1: `count` of them, from `first` in steps.
+struct bound_exponents {
+  static constexpr unsigned largest = 63;  // all values are below 2^64: +Inf is that bound
+
+  unsigned first;
+  unsigned step = 1;
+  unsigned count;
+
+  explicit bound_exponents(const histogram_export& how) noexcept : first(std::min(bits_of(how.lowest), largest)) {
+    const unsigned last = std::clamp(bits_of(how.highest), first, largest);
+    while ((last - first) / step + 1 > histogram_export::bounds_max) step *= 2;
     count = (last - first + step - 1) / step + 1;
-    if (first + (count - 1) * step > 63) --count;
+    if (first + (count - 1) * step > largest) --count;
   }
 
   /// The bucket of the values of so many bits.
-  [[nodiscard]] std::size_t bucket_of(int bits) const noexcept {
-    if (bits <= first) return 0;
-    return static_cast<std::size_t>(std::min((bits - first + step - 1) / step, count));
+  [[nodiscard]] std::size_t bucket_of(unsigned bits) const noexcept {
+    return bits <= first ? 0 : std::min((bits - first + step - 1) / step, count);
   }
 };
 
@@ -78,13 +79,13 @@ histogram_metric::histogram_metric(const metric_group& group, std::string_view n
 metric_value histogram_metric::read() const {
   const bound_exponents exponents(how_);
   bucketed_values out;
-  for (int i = 0; i < exponents.count; ++i) {
+  for (unsigned i = 0; i < exponents.count; ++i) {
     const auto bound = (std::uint64_t{1} << (exponents.first + i * exponents.step)) - 1;
     out.bounds.push_back(static_cast<double>(bound) * how_.factor);
   }
   out.counts.resize(out.bounds.size() + 1);
   values_.for_each_bucket([&](std::uint64_t, std::uint64_t highest, std::uint64_t count) {
-    out.counts[exponents.bucket_of(static_cast<int>(std::bit_width(highest)))] += count;
+    out.counts[exponents.bucket_of(bits_of(highest))] += count;
   });
   out.sum = static_cast<double>(values_.sum()) * how_.factor;
   return out;

@@ -8,7 +8,8 @@
 //   std::string page = atoll::render_prometheus(all);       // cache_hits_total{kind="lru",shard="0"} 17
 //
 // A pure function of values: any thread may call it. It throws bad_alloc alone.
-// Cost: some 200 ns a sample, and as much for each of a histogram's buckets; it doesn't pause in between.
+// Cost: some 0.5 us a line, without a break: tens of milliseconds where there are many shards and metrics, so rather
+// not on a shard that others wait for.
 #pragma once
 
 #include <span>
