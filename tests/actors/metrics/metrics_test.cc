@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include <atoll/actors/metrics/prometheus.hh>
+#include <atoll/actors/metrics/shard_metrics.hh>
 #include <atoll/sharding/sendable.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
@@ -333,6 +334,22 @@ TEST(metrics, export_nanoseconds_as_seconds) {
   EXPECT_NEAR(v.bounds.front(), 1e-6, 1e-7);
   EXPECT_GE(v.bounds.back(), 30);
   EXPECT_EQ(v.bounds.size(), 26U);
+}
+
+struct shard_with_metrics : atoll::shard {
+  metrics_registry* metrics = nullptr;
+};
+
+TEST(metrics, of_a_shard_are_those_of_the_shard_that_runs) {
+  EXPECT_EQ(atoll::shard_metrics<shard_with_metrics>(), nullptr);
+  metrics_registry registry(0);
+  shard_with_metrics here;
+  atoll::detail::current_shard = &here;
+  EXPECT_EQ(atoll::shard_metrics<shard_with_metrics>(), nullptr);
+  here.metrics = &registry;
+  counter hits{atoll::shard_metrics<shard_with_metrics>(), "hits", ""};
+  atoll::detail::current_shard = nullptr;
+  EXPECT_THAT(names(registry), ElementsAre("hits"));
 }
 
 ATOLL_TEST(metrics, snapshots_go_to_other_shards) {
