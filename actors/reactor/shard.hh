@@ -16,6 +16,7 @@
 
 #include <atoll/actors/base/assert.hh>
 #include <atoll/actors/base/intrusive_list.hh>
+#include <atoll/actors/base/log_levels.hh>
 #include <atoll/actors/base/rng.hh>
 #include <atoll/actors/memory/frame_pool.hh>
 #include <atoll/actors/reactor/clock.hh>
@@ -66,6 +67,7 @@ struct shard {
   std::uint64_t failures_abandoned = 0;
   std::uint64_t scopes_leaked = 0;
   std::uint64_t tasks_run = 0;
+  log_levels logs = initial_log_levels();
   std::array<void*, static_cast<std::size_t>(shard_slot::count)> slots{};
 
   template <class T>

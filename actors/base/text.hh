@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// Text from anywhere, made fit for one line of a log or of an exposition.
+//
+//   atoll::utf8_length("\xc3\xa4x")                     // 2: bytes of the character it begins with
+//   atoll::append_escaped(line, "two\nlines");          // two\nlines, in one line
+//   atoll::append_value(line, "no route");              // "no route": a logfmt value, quoted where it has to be
+//
+// Pure functions: any thread may call them. They throw bad_alloc alone.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <atoll/actors/base/namespace.hh>
+
+namespace atoll_root::atoll {
+
+/// Bytes (1 to 4) of the UTF-8 character that `text` begins with; 0 where it begins with none: empty, cut short,
+/// overlong, a surrogate, or past U+10FFFF.
+std::size_t utf8_length(std::string_view text) noexcept;
+
+/// Appends `text` as valid UTF-8 in one line: line breaks (also U+2028 and U+2029), tabs, other control characters and
+/// bytes that are no UTF-8 become \n, \r, \t and \xNN. A backslash stays as it is.
+void append_escaped(std::string& out, std::string_view text);
+
+/// Appends a logfmt value: as it is where it is plain, else in double quotes, with \" and \\ besides the escapes above.
+void append_value(std::string& out, std::string_view value);
+
+}  // namespace atoll_root::atoll

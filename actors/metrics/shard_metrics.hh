@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// The metrics registry of the shard that runs this code.
+//
+//   atoll::metric_group metrics_{atoll::shard_metrics(), "cache"};
+//
+// Null where no shard runs or it has no registry: metrics made there count unseen. Cost: one thread-local load.
+#pragma once
+
+#include <atoll/actors/metrics/metrics.hh>
+#include <atoll/actors/reactor/shard.hh>
+
+namespace atoll_root::atoll {
+
+/// A template so that only its users need the member `metrics` of `shard`.
+template <class Shard = shard>
+[[nodiscard]] metrics_registry* shard_metrics() noexcept {
+  return on_shard() ? static_cast<Shard&>(this_shard()).metrics : nullptr;
+}
+
+}  // namespace atoll_root::atoll

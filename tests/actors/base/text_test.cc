@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/actors/base/text.hh>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+TEST(text, knows_the_length_of_each_kind_of_character) {
+  EXPECT_EQ(atoll::utf8_length("ab"), 1U);
+  EXPECT_EQ(atoll::utf8_length(std::string_view("\0", 1)), 1U);
+  EXPECT_EQ(atoll::utf8_length("\xc2\x80x"), 2U);
+  EXPECT_EQ(atoll::utf8_length("\xe0\xa0\x80x"), 3U);
+  EXPECT_EQ(atoll::utf8_length("\xed\x9f\xbf"), 3U);
+  EXPECT_EQ(atoll::utf8_length("\xef\xbf\xbf"), 3U);
+  EXPECT_EQ(atoll::utf8_length("\xf0\x90\x80\x80x"), 4U);
+  EXPECT_EQ(atoll::utf8_length("\xf4\x8f\xbf\xbf"), 4U);
+}
+
+TEST(text, finds_no_character_in_what_is_no_utf8) {
+  for (const std::string_view bad :
+       {"", "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x7f", "\xc2\xc0", "\xe0\x9f\xbf", "\xe1\x80",
+        "\xe1\x80\x7f", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf1\x80\x80", "\xf1\x80\x80\xc0", "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80", "\xff"}) {
+    EXPECT_EQ(atoll::utf8_length(bad), 0U) << testing::PrintToString(bad);
+  }
+}
+
+TEST(text, is_appended_to_what_is_there) {
+  std::string out = "1\n";
+  atoll::append_escaped(out, "2\n\"\\ \xe2\x80\xa9");
+  atoll::append_value(out, "\"");
+  atoll::append_value(out, "x");
+  EXPECT_EQ(out, "1\n2\\n\"\\ \\xe2\\x80\\xa9\"\\\"\"x");
+}
+
+}  // namespace
