@@ -67,18 +67,20 @@ struct command_line {
   result<void> parse(const option_table& table, int argc, char** argv);
 };
 
-/// `--name=` as the two arguments `--name` and an empty one; the parser would take the argument after it.
-std::vector<std::string> split_empty_values(const option_table& table, int argc, char** argv) {
+/// The arguments, with `--name=` as the two `--name` and an empty one: the parser would take the argument after it.
+result<std::vector<std::string>> split_empty_values(const option_table& table, int argc, char** argv) {
   std::vector<std::string> arguments;
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
-    if (argument.starts_with("--") && argument.ends_with('=')) {
-      const std::string name = argument.substr(2, argument.size() - 3);
-      const auto* const entry = table.find(name);
-      if (name == "config" || (entry != nullptr && !entry->kind.empty())) {
-        arguments.push_back("--" + name);
-        argument.clear();
-      }
+    const bool empty_value = argument.starts_with("--") && argument.ends_with('=');
+    const std::string name = empty_value ? argument.substr(2, argument.size() - 3) : std::string();
+    const auto* const entry = table.find(name);
+    if (entry != nullptr && entry->kind.empty()) {
+      return error(status_code::invalid_argument, "flag --" + name + ": wants " + entry->accepted + ", not ''");
+    }
+    if (name == "config" || entry != nullptr) {
+      arguments.push_back("--" + name);
+      argument.clear();
     }
     arguments.push_back(std::move(argument));
   }
@@ -103,10 +105,12 @@ result<void> command_line::parse(const option_table& table, int argc, char** arg
     }
   }
   auto arguments = split_empty_values(table, argc, argv);
-  std::ranges::reverse(arguments);  // as the parser takes them
+  if (!arguments) return std::move(arguments).error();
+  std::ranges::reverse(*arguments);  // as the parser takes them
   try {
-    parser.parse(std::move(arguments));
+    parser.parse(*std::move(arguments));
   } catch (const CLI::ParseError& e) {
+    if (help) return {};
     constexpr std::size_t message_bytes_max = 200;
     return error(status_code::invalid_argument, "flags: " + printable(e.what(), message_bytes_max));
   }

@@ -25,7 +25,7 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 bool is_key(std::string_view text) noexcept {
   const auto in_key = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; };
-  return !text.empty() && text.front() != '-' && std::ranges::all_of(text, in_key);
+  return !text.empty() && text.front() != '-' && text.front() != '_' && std::ranges::all_of(text, in_key);
 }
 
 /// The byte of `\n`, `\xHH` and the like at the front of `text`, which is moved past it.

@@ -2,8 +2,7 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/option_kinds.hh>
 
-#include <sched.h>
-
+#include <algorithm>
 #include <charconv>
 
 #include <atoll/sharding/proc_text.hh>
@@ -42,13 +41,16 @@ option_entry unit_entry(Option option, Format format) {
   return entry;
 }
 
+/// Processors of the affinity mask this process has now.
 option_entry cpu_list_entry(std::vector<unsigned>& cpus) {
+  std::vector<unsigned> allowed;
+  for (const auto& p : allowed_processors()) allowed.push_back(p.cpu);
   option_entry entry;
   entry.kind = "LIST";
-  entry.accepted = "processors like 0,2-5, each from 0 to " + std::to_string(CPU_SETSIZE - 1);
-  entry.set = [&cpus](const std::vector<std::string>& values) {
+  entry.accepted = "processors like 0,2-5, of those it may use: " + format_cpu_list(allowed);
+  entry.set = [&cpus, allowed](const std::vector<std::string>& values) {
     auto parsed = parse_cpu_list(values.front());
-    if (!parsed || parsed->empty() || parsed->back() >= CPU_SETSIZE) return false;
+    if (!parsed || parsed->empty() || !std::ranges::includes(allowed, *parsed)) return false;
     cpus = *std::move(parsed);
     return true;
   };

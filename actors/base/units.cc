@@ -110,7 +110,7 @@ result<std::chrono::nanoseconds> duration_option::parse(std::string_view text) c
 }
 
 std::string duration_option::accepted() const {
-  return "a duration from " + format_duration(min) + " to " + format_duration(max);
+  return "a duration like 40us, from " + format_duration(min) + " to " + format_duration(max);
 }
 
 result<std::uint64_t> bytes_option::parse(std::string_view text) const {
@@ -123,9 +123,9 @@ result<std::uint64_t> bytes_option::parse(std::string_view text) const {
 
 std::string bytes_option::accepted() const {
   if (max == std::numeric_limits<std::uint64_t>::max()) {
-    return "an amount of bytes" + (min == 0 ? std::string() : ", at least " + format_bytes(min));
+    return "a size like 512M" + (min == 0 ? std::string() : ", at least " + format_bytes(min));
   }
-  return "an amount of bytes from " + format_bytes(min) + " to " + format_bytes(max);
+  return "a size like 512M, from " + format_bytes(min) + " to " + format_bytes(max);
 }
 
 }  // namespace atoll_root::atoll

@@ -40,7 +40,7 @@ struct duration_option {
 
   /// `out_of_range` outside the bounds.
   [[nodiscard]] result<std::chrono::nanoseconds> parse(std::string_view text) const;
-  /// "a duration from 10us to 1s".
+  /// "a duration like 40us, from 10us to 1s".
   [[nodiscard]] std::string accepted() const;
 };
 
@@ -50,7 +50,7 @@ struct bytes_option {
   std::uint64_t max = std::numeric_limits<std::uint64_t>::max();
 
   [[nodiscard]] result<std::uint64_t> parse(std::string_view text) const;
-  /// "an amount of bytes from 0 to 2GiB".
+  /// "a size like 512M, from 0 to 2GiB".
   [[nodiscard]] std::string accepted() const;
 };
 
