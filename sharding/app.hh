@@ -8,17 +8,17 @@
 //     std::uint16_t port = 7000;
 //     atoll::duration idle = 10s;
 //     app.option("--port", port, "TCP port to serve on");
-//     app.option("--idle", atoll::duration_option{.value = idle, .min = 1ms, .max = 1h}, "close a connection after that");
+//     app.option("--idle", atoll::duration_option{.value = idle, .min = 1ms, .max = 1h}, "close it after that");
 //     return app.run(argc, argv, [&]() -> atoll::future<int> { ...; co_await atoll::stop_signal(); co_return 0; });
 //   }
 //
-// A value comes from the flag (`--port 80`, `--port=80`), else from the environment (COUNTERD_PORT; ATOLL_SHARDS for what
-// every app has; an empty variable is not set), else from the file that --config or ATOLL_CONFIG names (`port = 80`;
-// config_file.hh has the format), else it stays as built in. Every app has --help, --print-config (each setting, and where
-// it came from), --doctor (what was found of the machine, the plan, and whether it can start) and the options of
-// runtime_options. What is unknown, malformed, out of range or given twice, in whatever source, gives one line on stderr
-// that names source, option and what it takes, and exit code 2; a failed main one line and exit code 1. SIGINT and SIGTERM
-// don't kill an app: it awaits them with stop_signal(); the second one ends the process at once.
+// A value comes from the flag (`--port 80`, `--port=80`), else from the environment (COUNTERD_PORT; ATOLL_SHARDS for
+// what every app has; an empty variable is not set), else from the file that --config or ATOLL_CONFIG names (`port =
+// 80`; config_file.hh has the format), else it stays as built in. Every app has --help, --print-config (each setting,
+// and where it came from), --doctor (what was found of the machine, the plan, and whether it can start) and the options
+// of runtime_options. What is unknown, malformed, out of range or given twice, in whatever source, gives one line on
+// stderr that names source, option and what it takes, and exit code 2; a failed main one line and exit code 1. SIGINT
+// and SIGTERM don't kill an app: it awaits them with stop_signal(); the second one ends the process at once.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +39,8 @@ class app {
   app& operator=(const app&) = delete;
   ~app();
 
-  /// Declares an option, "--name", that sets `value`, which keeps what it has where the option is not given. Options are
-  /// declared before run(), and the values last until it returns.
+  /// Declares an option, "--name", that sets `value`, which keeps what it has where the option is not given. Options
+  /// are declared before run(), and the values last until it returns.
   void option(const std::string& name, std::string& value, const std::string& help);
   void option(const std::string& name, std::uint16_t& value, const std::string& help);
   void option(const std::string& name, std::uint32_t& value, const std::string& help);

@@ -62,10 +62,9 @@ std::optional<std::string> read_system_file(const std::string& path) {
   if (!file) return std::nullopt;
   std::string text;
   std::array<char, 4096> chunk{};
-  while (text.size() < bytes_max) {
+  while (text.size() < bytes_max && std::feof(file.get()) == 0) {
     const auto got = std::fread(chunk.data(), 1, chunk.size(), file.get());
     if (std::ferror(file.get()) != 0) return std::nullopt;  // a folder opens too
-    if (got == 0) break;
     text.append(chunk.data(), got);
   }
   return text;

@@ -6,8 +6,8 @@
 //   auto limits = atoll::read_cgroup_limits();
 //   if (limits.memory_bytes) ...                             // nothing: no limit, or none that can be seen
 //
-// Knows v1, v2 and both at once, nested cgroups, and containers that see only a part of the tree. A file that is missing
-// or makes no sense is no limit. Reads files: for the start of a process, not for a running shard.
+// Knows v1, v2 and both at once, nested cgroups, and containers that see only a part of the tree. A file that is
+// missing or makes no sense is no limit. Reads files: for the start of a process, not for a running shard.
 #pragma once
 
 #include <cstdint>

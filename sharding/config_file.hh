@@ -8,12 +8,12 @@
 //   log = "net=debug"         # \" \\ \n \r \t and \xHH are escapes between double quotes
 //   peers = '1=10.0.0.1:7000' # nothing is one between single quotes
 //
-// A subset of INI and TOML: no sections, no arrays, no values over several lines. A key is the option's name without the
-// dashes before it; '_' counts as '-'. An option that takes several values has a line for each; for any other a second
-// line is an error, where the entries are used. Lines end in \n or \r\n; a byte order mark is skipped.
-// CLI11 has a reader of such files. It is not used: it passes over lines it does not understand, cuts values at commas, spaces
-// and '#' also between quotes, and does not tell the line of an entry.
-// Errors: `invalid_argument`, one line that names the line's number. No bytes make it crash.
+// A subset of INI and TOML: no sections, no arrays, no values over several lines. A key is the option's name without
+// the dashes before it; '_' counts as '-'. An option that takes several values has a line for each; for any other a
+// second line is an error, where the entries are used. Lines end in \n or \r\n; a byte order mark is skipped. CLI11 has
+// a reader of such files. It is not used: it passes over lines it does not understand, cuts values at commas, spaces
+// and '#' also between quotes, and does not tell the line of an entry. Errors: `invalid_argument`, one line that names
+// the line's number. No bytes make it crash.
 #pragma once
 
 #include <string>

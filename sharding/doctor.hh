@@ -7,8 +7,8 @@
 //   std::fputs(found.report.c_str(), stdout);
 //   return found.can_start ? 0 : 1;
 //
-// One line a fact: `ok`, `degraded` (it works, and the line says how) or `missing` (an app can't start). For a thread that
-// is no shard; it starts nothing and changes nothing.
+// One line a fact: `ok`, `degraded` (it works, and the line says how) or `missing` (an app can't start). For a thread
+// that is no shard; it starts nothing and changes nothing.
 #pragma once
 
 #include <string>

@@ -8,7 +8,8 @@
 //
 // Tries each thing instead of guessing from versions: containers refuse what a kernel has. Whatever can't be found out
 // counts as not there; nothing here fails. For the start of a process, on a thread that is no shard: it reads files and
-// makes some twenty system calls, none of which leaves anything behind but that the process is registered for membarrier.
+// makes some twenty system calls, none of which leaves anything behind but that the process is registered for
+// membarrier.
 #pragma once
 
 #include <cstdint>

@@ -4,8 +4,8 @@
 // option_table: what can be set of a program, by name, and where each value came from.
 //
 //   option_table table;
-//   table.add({.name = "port", .environment = "COUNTERD_PORT", .kind = "NUMBER", .accepted = "a number from 0 to 65535",
-//              .help = "TCP port", .set = ..., .text = ...});
+//   table.add({.name = "port", .environment = "COUNTERD_PORT", .kind = "NUMBER",
+//              .accepted = "a number from 0 to 65535", .help = "TCP port", .set = ..., .text = ...});
 //   if (auto done = table.apply_config("c.conf", text); !done) ...   // in rising precedence: the later call wins
 //   if (auto done = table.apply_environment(&std::getenv); !done) ...
 //   if (auto done = table.apply_flag("port", {"7000"}); !done) ...

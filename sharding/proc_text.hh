@@ -6,9 +6,9 @@
 //   auto cpus = atoll::parse_cpu_list("0,2-5\n");                // 0, 2, 3, 4, 5
 //   auto memory = atoll::parse_meminfo(text).total_bytes;        // nothing where there is no such line
 //
-// Formats: man 5 proc, man 7 cpuset, and the kernel's admin-guide on cgroup-v1 and cgroup-v2. What can't be understood is
-// passed over, for these texts grow with each kernel; only a list of processors, which people write too, is refused with
-// an error. Any thread may call these; the cost grows with the text and no faster.
+// Formats: man 5 proc, man 7 cpuset, and the kernel's admin-guide on cgroup-v1 and cgroup-v2. What can't be understood
+// is passed over, for these texts grow with each kernel; only a list of processors, which people write too, is refused
+// with an error. Any thread may call these; the cost grows with the text and no faster.
 #pragma once
 
 #include <cstdint>

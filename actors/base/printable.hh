@@ -3,8 +3,8 @@
 //
 // Text from outside, fit for one line of a message: printable("a\nb") == "a\\nb".
 //
-// Printable ASCII stays as it is, every other byte becomes an escape (\n, \t, \xHH), and what is longer than `bytes_max`
-// bytes is cut and ends in "...". Not reversible: it is for people.
+// Printable ASCII stays as it is, every other byte becomes an escape (\n, \t, \xHH), and what is longer than
+// `bytes_max` bytes is cut and ends in "...". Not reversible: it is for people.
 #pragma once
 
 #include <string>

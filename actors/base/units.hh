@@ -7,10 +7,10 @@
 //   atoll::result<std::uint64_t> cache = atoll::parse_bytes("512M");
 //   atoll::format_bytes(536870912) == "512MiB"; atoll::format_duration(40us) == "40us"
 //
-// A duration is a whole number and a unit: ns, us, ms, s, min or h; 0 needs no unit. An amount of bytes is a whole number
-// and at most one unit: B (or none), K, M, G or T in either case, or KiB, MiB, GiB, TiB; all are powers of 1024. KB, MB
-// and so on are refused: they mean 1000 to some and 1024 to others. No sign, no fraction, no space.
-// Errors: `invalid_argument` for other text, `out_of_range` where the value does not fit 63 (durations) or 64 bits (bytes).
+// A duration is a whole number and a unit: ns, us, ms, s, min or h; 0 needs no unit. An amount of bytes is a whole
+// number and at most one unit: B (or none), K, M, G or T in either case, or KiB, MiB, GiB, TiB; all are powers of 1024.
+// KB, MB and so on are refused: they mean 1000 to some and 1024 to others. No sign, no fraction, no space. Errors:
+// `invalid_argument` for other text, `out_of_range` where the value does not fit 63 (durations) or 64 bits (bytes).
 // Values only: any thread may call these.
 #pragma once
 

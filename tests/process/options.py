@@ -82,10 +82,9 @@ def test_the_file_may_be_named_in_the_environment(run):
 
 
 def test_what_is_printed_is_a_file_with_the_same_settings(run):
-    process = start(run, "--print-config", "--no-pin", "--poll-time", "1500us", "--shards", 2, "--peers", "a 'b' \"c\" # \\")
-    printed = config(run, process.out)
-    first, again = settings(run, "--no-pin", "--poll-time", "1500us", "--shards", 2, "--peers", "a 'b' \"c\" # \\"), \
-        settings(run, "--config", printed)
+    flags = ["--no-pin", "--poll-time", "1500us", "--shards", 2, "--peers", "a 'b' \"c\" # \\"]
+    printed = config(run, start(run, "--print-config", *flags).out)
+    first, again = settings(run, *flags), settings(run, "--config", printed)
     assert {k: v[0] for k, v in first.items()} == {k: v[0] for k, v in again.items()}, (first, again)
 
 
@@ -154,7 +153,8 @@ def test_harmless_files_are_read(run):
 
 def test_random_bytes_in_a_file_end_in_order(run):
     chance = random.Random(1)
-    pieces = [b"shards", b"seed", b"log", b"=", b" = ", b"\n", b"#", b'"', b"'", b"\\x4", b"1", b"[", b"]", b"\0", b"\xff"]
+    pieces = [b"shards", b"seed", b"log", b"=", b" = ", b"\n", b"#", b'"', b"'", b"\\x4", b"1", b"[", b"]", b"\0",
+              b"\xff"]
     for number in range(100):
         noise = bytes(chance.randrange(256) for _ in range(chance.randrange(200)))
         content = b"".join(chance.choice(pieces) for _ in range(chance.randrange(30))) if number % 2 else noise
@@ -168,9 +168,11 @@ def test_help_names_variable_default_and_bounds_of_each_option(run):
     assert process.child.returncode == 0 and process.err == "", process
     lines = process.out.splitlines()
     for flag, wanted in {
-            "--shards NUMBER": "a number from 1 to 256; default: one a processor this process may use; env: ATOLL_SHARDS",
+            "--shards NUMBER":
+                "a number from 1 to 256; default: one a processor this process may use; env: ATOLL_SHARDS",
             "--task-quota DURATION": "a duration like 40us, from 10us to 1s; default: 500us; env: ATOLL_TASK_QUOTA",
-            "--stall-threshold DURATION": "a duration like 40us, from 0 to 1h; default: 25ms; env: ATOLL_STALL_THRESHOLD",
+            "--stall-threshold DURATION":
+                "a duration like 40us, from 0 to 1h; default: 25ms; env: ATOLL_STALL_THRESHOLD",
             "--memory SIZE": "a size like 512M, from 0 to 1024TiB; default: 0; env: ATOLL_MEMORY",
             "--node NUMBER": "a number from 0 to 4294967295; default: 1; env: WORDCOUNT_NODE",
             "--no-pin": "default: off; env: ATOLL_NO_PIN"}.items():
