@@ -170,8 +170,9 @@ struct app::settings {
 };
 
 void app::settings::add(const std::string& flag, option_entry entry, const std::string& help) {
-  ATOLL_ASSERT(flag.starts_with("--") && flag.size() > 2, "an option is declared as --name");
+  ATOLL_ASSERT(flag.starts_with("--"), "an option is declared as --name");
   entry.name = flag.substr(2);
+  ATOLL_ASSERT(!entry.name.empty(), "and the name is not empty");
   ATOLL_ASSERT(std::ranges::count(commands, entry.name) == 0, "every app has this one");
   entry.environment = environment_name(name, entry.name);
   entry.help = help;
@@ -216,9 +217,9 @@ int app::run(int argc, char** argv, runtime::main_function main) {
   auto done = given.parse(table, argc, argv);
   if (done && given.help) {
     const std::string own = table.help("");
-    std::printf("%s\nUsage: %s [options]\n%s%s\nOptions of every app:\n%s%s", description.c_str(), name.c_str(),
-                own.empty() ? "" : "\nOptions:\n", own.c_str(), table.help(runtime_group).c_str(),
-                commands_help.data());
+    const std::string text = description + "\nUsage: " + name + " [options]\n" + (own.empty() ? "" : "\nOptions:\n") +
+                             own + "\nOptions of every app:\n" + table.help(runtime_group) + std::string(commands_help);
+    std::fputs(text.c_str(), stdout);
     return 0;
   }
   if (done) done = apply(table, given);
