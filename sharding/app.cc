@@ -5,16 +5,21 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <limits>
+#include <cstdlib>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/base/printable.hh>
 #include <atoll/actors/io/io_backend.hh>
+#include <atoll/sharding/config_file.hh>
+#include <atoll/sharding/doctor.hh>
+#include <atoll/sharding/option_kinds.hh>
 
 namespace atoll_root::atoll {
 namespace {
@@ -23,6 +28,18 @@ constexpr std::array<int, 2> stop_signals = {SIGINT, SIGTERM};
 
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
+
+constexpr const char* config_environment = "ATOLL_CONFIG";
+
+/// What is no setting: it can't stand in a file.
+constexpr std::array<std::string_view, 4> commands = {"help", "config", "print-config", "doctor"};
+constexpr std::string_view commands_help =
+    "  --config FILE\n      read settings from this file: lines of KEY = VALUE, KEY as the flag without its dashes\n"
+    "      at most 1MiB; default: none; env: ATOLL_CONFIG\n"
+    "  --print-config\n      print each setting and where it came from, as such a file, and exit\n"
+    "  --doctor\n      print what was found of this machine and the plan for it, and exit: 0, or 1 if it can't start\n"
+    "  --help\n      print this and exit\n"
+    "A flag overrules the environment, that the file, that the default. An empty variable is not set.\n";
 
 /// Leaves the stop signals to stop_signal(): blocked here, and so in every thread made later.
 void block_stop_signals() noexcept {
@@ -39,70 +56,184 @@ void unblock_stop_signals() noexcept {
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-}  // namespace
+/// What stands on the command line, not yet checked but for the names.
+struct command_line {
+  bool help = false;
+  bool print_config = false;
+  bool doctor = false;
+  std::vector<std::string> config;
+  std::vector<std::vector<std::string>> values;  // by option of the table; none: not given
 
-struct app::command_line {
-  command_line(std::string name, std::string description) : parser(std::move(description), std::move(name)) {}
-
-  /// A number without a sign that the type can hold, whatever the parser would make of others.
-  template <class Number>
-  void add_number(const std::string& option, Number& value, const std::string& help) {
-    parser.add_option(option, value, help)->capture_default_str()->check([](const std::string& text) {
-      Number parsed = 0;
-      const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), parsed);
-      if (failed == std::errc() && end == text.data() + text.size()) return std::string();
-      return "wants a number from 0 to " + std::to_string(std::numeric_limits<Number>::max()) + ", not '" + text + "'";
-    });
-  }
-
-  CLI::App parser;
-  runtime_options runtime;
+  result<void> parse(const option_table& table, int argc, char** argv);
 };
 
+/// The arguments, with `--name=` as the two `--name` and an empty one: the parser would take the argument after it.
+result<std::vector<std::string>> split_empty_values(const option_table& table, int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    const bool empty_value = argument.starts_with("--") && argument.ends_with('=');
+    const std::string name = empty_value ? argument.substr(2, argument.size() - 3) : std::string();
+    const auto* const entry = table.find(name);
+    if (entry != nullptr && entry->kind.empty()) {
+      return error(status_code::invalid_argument, "flag --" + name + ": wants " + entry->accepted + ", not ''");
+    }
+    if (name == "config" || entry != nullptr) {
+      arguments.push_back("--" + name);
+      argument.clear();
+    }
+    arguments.push_back(std::move(argument));
+  }
+  return arguments;
+}
+
+result<void> command_line::parse(const option_table& table, int argc, char** argv) {
+  CLI::App parser;
+  parser.set_help_flag();
+  parser.add_flag("-h,--help", help);
+  parser.add_flag("--print-config", print_config);
+  parser.add_flag("--doctor", doctor);
+  parser.add_option("--config", config)->allow_extra_args(false)->type_name("FILE");
+  values.resize(table.entries().size());
+  std::vector<CLI::Option*> switches(values.size(), nullptr);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto& entry = table.entries()[i];
+    if (entry.kind.empty()) {
+      switches[i] = parser.add_flag("--" + entry.name);
+    } else {
+      parser.add_option("--" + entry.name, values[i])->allow_extra_args(false)->type_name(entry.kind);
+    }
+  }
+  auto arguments = split_empty_values(table, argc, argv);
+  if (!arguments) return std::move(arguments).error();
+  std::ranges::reverse(*arguments);  // as the parser takes them
+  try {
+    parser.parse(*std::move(arguments));
+  } catch (const CLI::ParseError& e) {
+    if (help) return {};
+    constexpr std::size_t message_bytes_max = 200;
+    return error(status_code::invalid_argument, "flags: " + printable(e.what(), message_bytes_max));
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (switches[i] != nullptr) values[i] = switches[i]->results();
+  }
+  return {};
+}
+
+result<void> read_config(option_table& table, const std::string& path, std::string_view source) {
+  auto text = read_config_file(path);
+  if (text) return table.apply_config(path, *text);
+  return error(status_code::invalid_argument, std::string(source) + ": wants a file of settings, but '" +
+                                                  printable(path) + "' " + std::string(text.error().message()));
+}
+
+/// Reads every source, in rising precedence.
+result<void> apply(option_table& table, const command_line& given) {
+  if (given.config.size() > 1) return error(status_code::invalid_argument, "flag --config: takes one file");
+  const char* const in_environment = std::getenv(config_environment);
+  result<void> done;
+  if (!given.config.empty()) {
+    done = read_config(table, given.config.front(), "flag --config");
+  } else if (in_environment != nullptr && *in_environment != '\0') {
+    done = read_config(table, in_environment, "environment " + std::string(config_environment));
+  }
+  if (done) done = table.apply_environment([](const char* name) { return std::getenv(name); });
+  for (std::size_t i = 0; done && i < given.values.size(); ++i) {
+    if (!given.values[i].empty()) done = table.apply_flag(table.entries()[i].name, given.values[i]);
+  }
+  return done;
+}
+
+/// Starts the shards and stops them, to see that they can.
+int run_doctor(const runtime_options& options) {
+  auto found = examine(probe_machine(), options);
+  if (found.can_start) {
+    const auto started = runtime::run(options, [] { return make_ready_future<int>(0); });
+    const auto failure = started ? std::string() : printable(started.error().to_string(), 300);
+    found.can_start = started.has_value();
+    found.report += to_line({started ? fact_state::ok : fact_state::missing, "start of shards",
+                             started ? "done, and stopped again" : failure, started ? "" : "the app does not start"});
+  }
+  std::fputs(found.report.c_str(), stdout);
+  return found.can_start ? 0 : exit_failed;
+}
+
+}  // namespace
+
+struct app::settings {
+  void add(const std::string& flag, option_entry entry, const std::string& help);
+
+  std::string name;
+  std::string description;
+  runtime_options runtime{};
+  option_table table{};
+};
+
+void app::settings::add(const std::string& flag, option_entry entry, const std::string& help) {
+  ATOLL_ASSERT(flag.starts_with("--"), "an option is declared as --name");
+  entry.name = flag.substr(2);
+  ATOLL_ASSERT(!entry.name.empty(), "and the name is not empty");
+  ATOLL_ASSERT(std::ranges::count(commands, entry.name) == 0, "every app has this one");
+  entry.environment = environment_name(name, entry.name);
+  entry.help = help;
+  table.add(std::move(entry));
+}
+
 app::app(std::string name, std::string description)
-    : line_(std::make_unique<command_line>(std::move(name), std::move(description))) {
-  auto& runtime = line_->runtime;
-  line_->parser
-      .add_option("--shards", runtime.shards,
-                  "shards to run, one thread each (default: one a processor this process may use)")
-      ->check(CLI::Range(shard_id{1}, runtime_options::shards_max));
-  line_->parser.add_flag("--no-pin{false}", runtime.pin, "don't bind shards to processors");
+    : settings_(std::make_unique<settings>(settings{.name = std::move(name), .description = std::move(description)})) {
+  add_runtime_options(settings_->table, settings_->runtime);
 }
 
 app::~app() = default;
 
 void app::option(const std::string& name, std::string& value, const std::string& help) {
-  line_->parser.add_option(name, value, help)->capture_default_str();
+  settings_->add(name, entry_of(value), help);
 }
 void app::option(const std::string& name, std::uint16_t& value, const std::string& help) {
-  line_->add_number(name, value, help);
+  settings_->add(name, entry_of(number_option<std::uint16_t>{.value = value}), help);
 }
 void app::option(const std::string& name, std::uint32_t& value, const std::string& help) {
-  line_->add_number(name, value, help);
+  settings_->add(name, entry_of(number_option<std::uint32_t>{.value = value}), help);
 }
 void app::option(const std::string& name, std::uint64_t& value, const std::string& help) {
-  line_->add_number(name, value, help);
+  settings_->add(name, entry_of(number_option<std::uint64_t>{.value = value}), help);
+}
+void app::option(const std::string& name, duration_option value, const std::string& help) {
+  settings_->add(name, entry_of(value), help);
+}
+void app::option(const std::string& name, bytes_option value, const std::string& help) {
+  settings_->add(name, entry_of(value), help);
 }
 void app::option(const std::string& name, std::vector<std::string>& value, const std::string& help) {
-  line_->parser.add_option(name, value, help)->allow_extra_args(false);
+  settings_->add(name, entry_of(value), help);
 }
 void app::flag(const std::string& name, bool& value, const std::string& help) {
-  line_->parser.add_flag(name, value, help);
+  settings_->add(name, entry_of(value), help);
 }
 
 int app::run(int argc, char** argv, runtime::main_function main) {
-  const auto& name = line_->parser.get_name();
-  try {
-    line_->parser.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(line_->parser.help().c_str(), stdout);
+  auto& [name, description, options, table] = *settings_;
+  command_line given;
+  auto done = given.parse(table, argc, argv);
+  if (done && given.help) {
+    const std::string own = table.help("");
+    const std::string text = description + "\nUsage: " + name + " [options]\n" + (own.empty() ? "" : "\nOptions:\n") +
+                             own + "\nOptions of every app:\n" + table.help(runtime_group) + std::string(commands_help);
+    std::fputs(text.c_str(), stdout);
     return 0;
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "%s: %s (--help tells more)\n", name.c_str(), e.what());
+  }
+  if (done) done = apply(table, given);
+  if (!done) {
+    std::fprintf(stderr, "%s: %s (--help tells more)\n", name.c_str(), std::string(done.error().message()).c_str());
     return exit_usage;
   }
+  if (given.print_config) {
+    std::fputs(table.print().c_str(), stdout);
+    return 0;
+  }
+  if (given.doctor) return run_doctor(options);
   block_stop_signals();
-  const auto outcome = runtime::run(line_->runtime, std::move(main));
+  const auto outcome = runtime::run(options, std::move(main));
   unblock_stop_signals();
   if (outcome) return *outcome;
   std::fprintf(stderr, "%s: %s\n", name.c_str(), outcome.error().to_string().c_str());

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// app: a program that runs on shards. Reads the command line, starts the runtime, maps errors to an exit code.
+// app: a program that runs on shards. Reads its options, starts the runtime, maps errors to an exit code.
 //
 //   int main(int argc, char** argv) {
 //     atoll::app app("counterd", "Counts things.");
 //     std::uint16_t port = 7000;
+//     atoll::duration idle = 10s;
 //     app.option("--port", port, "TCP port to serve on");
+//     app.option("--idle", atoll::duration_option{.value = idle, .min = 1ms, .max = 1h}, "close it after that");
 //     return app.run(argc, argv, [&]() -> atoll::future<int> { ...; co_await atoll::stop_signal(); co_return 0; });
 //   }
 //
-// Every app has --shards N and --help. A flag that is unknown, malformed or out of range gives one line on stderr
-// and exit code 2; a failed main one line and exit code 1. SIGINT and SIGTERM don't kill an app: it awaits
-// them with stop_signal(); the second one ends the process at once.
+// A value comes from the flag (`--port 80`, `--port=80`), else from the environment (COUNTERD_PORT; ATOLL_SHARDS for
+// what every app has; an empty variable is not set), else from the file that --config or ATOLL_CONFIG names (`port =
+// 80`; config_file.hh has the format), else it stays as built in. Every app has --help, --print-config (each setting,
+// and where it came from), --doctor (what was found of the machine, the plan, and whether it can start) and the options
+// of runtime_options. What is unknown, malformed, out of range or given twice, in whatever source, gives one line on
+// stderr that names source, option and what it takes, and exit code 2; a failed main one line and exit code 1. SIGINT
+// and SIGTERM don't kill an app: it awaits them with stop_signal(); the second one ends the process at once.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include <atoll/actors/base/units.hh>
 #include <atoll/sharding/runtime.hh>
 
 namespace atoll_root::atoll {
@@ -32,12 +39,15 @@ class app {
   app& operator=(const app&) = delete;
   ~app();
 
-  /// Declares an option that sets `value`, which keeps what it has where the option is not given.
+  /// Declares an option, "--name", that sets `value`, which keeps what it has where the option is not given. Options
+  /// are declared before run(), and the values last until it returns.
   void option(const std::string& name, std::string& value, const std::string& help);
   void option(const std::string& name, std::uint16_t& value, const std::string& help);
   void option(const std::string& name, std::uint32_t& value, const std::string& help);
   void option(const std::string& name, std::uint64_t& value, const std::string& help);
-  /// May be given several times.
+  void option(const std::string& name, duration_option value, const std::string& help);
+  void option(const std::string& name, bytes_option value, const std::string& help);
+  /// May be given several times: as flags and as lines of a file. The environment gives one.
   void option(const std::string& name, std::vector<std::string>& value, const std::string& help);
   void flag(const std::string& name, bool& value, const std::string& help);
 
@@ -45,8 +55,8 @@ class app {
   int run(int argc, char** argv, runtime::main_function main);
 
  private:
-  struct command_line;
-  std::unique_ptr<command_line> line_;
+  struct settings;
+  std::unique_ptr<settings> settings_;
 };
 
 /// Ready with the number of the SIGINT or SIGTERM that asks this process to stop. On shard 0, one wait at a

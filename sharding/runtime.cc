@@ -13,9 +13,9 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/reactor/reactor.hh>
+#include <atoll/sharding/cgroup.hh>
 #include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/submit.hh>
-#include <atoll/sharding/topology.hh>
 
 namespace atoll_root::atoll {
 
@@ -99,7 +99,9 @@ void runtime::run_shard(shard_id id, shared& state) {
 
 result<int> runtime::run(const runtime_options& given, main_function main) {
   runtime_options options = given;
-  if (options.shards == 0) options.shards = default_shards();
+  auto processors = allowed_processors(options.cpus);
+  if (!processors) return std::move(processors).error();
+  if (options.shards == 0) options.shards = default_shards(processors->size(), read_cgroup_limits().processors);
   if (options.shards > runtime_options::shards_max) {
     return error(status_code::out_of_range, "shards: " + std::to_string(options.shards) + " is more than " +
                                                 std::to_string(runtime_options::shards_max));
@@ -108,7 +110,7 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
   mailroom mail(options.shards);
   shared state(options.shards);
   state.failures.resize(options.shards);
-  state.processors = allowed_processors();
+  state.processors = *std::move(processors);
   state.main = std::move(main);
   runtime process(options, mail);
 

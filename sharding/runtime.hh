@@ -11,18 +11,32 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <atoll/actors/future/future.hh>
+#include <atoll/sharding/topology.hh>
 
 namespace atoll_root::atoll {
 
 struct runtime_options {
-  static constexpr shard_id shards_max = 256;
+  static constexpr shard_id shards_max = atoll::shards_max;
+  static constexpr duration spin_for_max = std::chrono::seconds(1);
+  static constexpr duration task_quota_min = std::chrono::microseconds(10);
+  static constexpr duration task_quota_max = std::chrono::seconds(1);
+  static constexpr duration stall_threshold_max = std::chrono::hours(1);
 
-  shard_id shards = 0;                                // 1 to shards_max; 0: default_shards()
-  bool pin = true;                                    // threads to processors
-  std::uint64_t seed = 0;                             // of the shards' random numbers; 0: drawn from the system
-  duration spin_for = std::chrono::microseconds(40);  // of an idle shard before it sleeps
+  shard_id shards = 0;                                   // 1 to shards_max; 0: default_shards()
+  bool pin = true;                                       // threads to processors
+  std::vector<unsigned> cpus = {};                       // processors for the shards, each an allowed one; none: all
+  std::uint64_t seed = 0;                                // of the shards' random numbers; 0: drawn from the system
+  duration spin_for = std::chrono::microseconds(40);     // of an idle shard before it sleeps; 0 to spin_for_max
+  duration task_quota = std::chrono::microseconds(500);  // of tasks between looks for events; _min to _max
+  duration stall_threshold = std::chrono::milliseconds(25);  // a longer task is reported; 0: none, at most _max
+  std::uint64_t memory_bytes = 0;                            // of all shards; 0: what plan_memory() finds
+  std::optional<std::uint64_t> reserve_memory_bytes = {};    // left to the system; nothing: as plan_memory() says
+  std::string log = {};                                      // levels; empty: the default ones
 };
 
 class mailroom;

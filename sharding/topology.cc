@@ -8,67 +8,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <fstream>
-#include <optional>
-#include <sstream>
 #include <string>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/sharding/cgroup.hh>
 
 namespace atoll_root::atoll {
-namespace {
-
-/// Processors' worth of time a cgroup directory grants; nothing where it has no limit.
-std::optional<double> quota_of_v2(const std::string& directory) {
-  std::ifstream file(directory + "/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return std::nullopt;
-  return std::stod(quota) / period;
-}
-
-std::optional<double> quota_of_v1(const std::string& directory) {
-  std::ifstream quota_file(directory + "/cpu.cfs_quota_us");
-  std::ifstream period_file(directory + "/cpu.cfs_period_us");
-  double quota = 0;
-  double period = 0;
-  if (!(quota_file >> quota) || !(period_file >> period) || quota <= 0 || period <= 0) {
-    return std::nullopt;
-  }
-  return quota / period;
-}
-
-/// The tightest quota on the way from this process's cgroup to the root.
-std::optional<double> cpu_quota() {
-  std::optional<double> tightest;
-  const auto narrow = [&tightest](std::optional<double> quota) {
-    if (quota) tightest = std::min(tightest.value_or(*quota), *quota);
-  };
-  std::ifstream own("/proc/self/cgroup");
-  for (std::string line; std::getline(own, line);) {
-    std::istringstream fields(line);
-    std::string id;
-    std::string controllers;
-    std::string path;
-    std::getline(fields, id, ':');
-    std::getline(fields, controllers, ':');
-    std::getline(fields, path);
-    const bool v2 = controllers.empty();
-    if (!v2 && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
-    const std::string mount = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
-    while (true) {
-      narrow(v2 ? quota_of_v2(mount + path) : quota_of_v1(mount + path));
-      const auto slash = path.rfind('/');
-      if (slash == std::string::npos || path.size() <= 1) break;
-      path.resize(slash);
-    }
-    narrow(v2 ? quota_of_v2(mount) : quota_of_v1(mount));
-  }
-  return tightest;
-}
-
-}  // namespace
-
 std::vector<processor> allowed_processors() {
   cpu_set_t mask;
   CPU_ZERO(&mask);
@@ -84,9 +29,26 @@ std::vector<processor> allowed_processors() {
   return found;
 }
 
-shard_id default_shards() {
-  const auto processors = static_cast<double>(allowed_processors().size());
-  const double granted = cpu_quota().value_or(processors);
+result<std::vector<processor>> allowed_processors(const std::vector<unsigned>& cpus) {
+  auto allowed = allowed_processors();
+  if (cpus.empty()) return allowed;
+  std::vector<processor> chosen;
+  for (const unsigned cpu : cpus) {
+    const auto found = std::ranges::find(allowed, cpu, &processor::cpu);
+    if (found == allowed.end()) {
+      return error(status_code::invalid_argument,
+                   "cpuset: processor " + std::to_string(cpu) + " is not one this process may use");
+    }
+    chosen.push_back(*found);
+  }
+  return chosen;
+}
+
+shard_id default_shards() { return default_shards(allowed_processors().size(), read_cgroup_limits().processors); }
+
+shard_id default_shards(std::size_t count, std::optional<double> quota) {
+  const auto processors = static_cast<double>(std::min<std::size_t>(count, shards_max));
+  const double granted = quota.value_or(processors);
   return static_cast<shard_id>(std::max(1.0, std::ceil(std::min(processors, granted))));
 }
 

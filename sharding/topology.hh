@@ -8,11 +8,15 @@
 // than processors share them.
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include <atoll/actors/base/result.hh>
 #include <atoll/actors/reactor/shard.hh>
 
 namespace atoll_root::atoll {
+
+inline constexpr shard_id shards_max = 256;  // of one process
 
 struct processor {
   unsigned cpu = 0;
@@ -22,8 +26,12 @@ struct processor {
 /// The processors of this thread's affinity mask, in order; never empty.
 std::vector<processor> allowed_processors();
 
-/// One a processor, but no more than the cgroup's CPU quota pays for; at least 1.
+/// Those of `cpus` (runtime_options::cpus; none: all), each of which has to be in the affinity mask.
+result<std::vector<processor>> allowed_processors(const std::vector<unsigned>& cpus);
+
+/// One a processor, but no more than the cgroup's CPU quota pays for; 1 to shards_max.
 shard_id default_shards();
+shard_id default_shards(std::size_t processors, std::optional<double> quota);
 
 /// Binds this thread to a processor and its memory to that NUMA node. Refusals are logged, not errors.
 void bind_thread(const processor& where);

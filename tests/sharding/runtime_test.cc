@@ -32,6 +32,26 @@ TEST(runtime, refuses_more_shards_than_its_bound) {
   EXPECT_EQ(code.error().code(), atoll::status_code::out_of_range);
 }
 
+TEST(runtime, refuses_a_processor_it_may_not_use) {
+  const auto main = []() -> future<int> { co_return 0; };
+  const auto code = runtime::run({.shards = 1, .cpus = {1'000'000}}, main);
+  ASSERT_FALSE(code);
+  EXPECT_EQ(code.error().code(), atoll::status_code::invalid_argument);
+}
+
+TEST(runtime, binds_shards_to_the_chosen_processors_only) {
+  const unsigned chosen = atoll::allowed_processors().back().cpu;
+  const auto code = runtime::run({.shards = 2, .cpus = {chosen}}, []() -> future<int> {
+    int sum = 0;
+    for (atoll::shard_id s = 0; s < atoll::shard_count(); ++s) {
+      sum += co_await atoll::submit_to(s, [] { return static_cast<int>(atoll::allowed_processors().front().cpu); });
+    }
+    co_return sum;
+  });
+  ASSERT_TRUE(code);
+  EXPECT_EQ(*code, 2 * static_cast<int>(chosen));
+}
+
 TEST(runtime, runs_more_shards_than_processors) {
   const auto code = runtime::run({.shards = 9}, []() -> future<int> {
     int sum = 0;

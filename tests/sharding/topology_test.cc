@@ -27,4 +27,26 @@ TEST(topology, allows_only_processors_of_the_affinity_mask) {
   EXPECT_EQ(shards, 1U);
 }
 
+TEST(topology, default_shards_fit_processors_and_quota) {
+  EXPECT_EQ(atoll::default_shards(4, std::nullopt), 4U);
+  EXPECT_EQ(atoll::default_shards(4, 2.0), 2U);
+  EXPECT_EQ(atoll::default_shards(4, 1.5), 2U);
+  EXPECT_EQ(atoll::default_shards(4, 0.1), 1U);
+  EXPECT_EQ(atoll::default_shards(4, 100.0), 4U);
+  EXPECT_EQ(atoll::default_shards(0, std::nullopt), 1U);
+  EXPECT_EQ(atoll::default_shards(5000, std::nullopt), atoll::shards_max);
+}
+
+TEST(topology, a_cpuset_chooses_among_allowed_processors) {
+  const auto all = atoll::allowed_processors();
+  EXPECT_EQ(atoll::allowed_processors(std::vector<unsigned>())->size(), all.size());
+  const auto chosen = atoll::allowed_processors(std::vector{all.back().cpu});
+  ASSERT_TRUE(chosen);
+  ASSERT_EQ(chosen->size(), 1U);
+  EXPECT_EQ(chosen->front().cpu, all.back().cpu);
+  const auto refused = atoll::allowed_processors(std::vector<unsigned>{CPU_SETSIZE});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), atoll::status_code::invalid_argument);
+}
+
 }  // namespace
