@@ -13,6 +13,7 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/reactor/reactor.hh>
+#include <atoll/sharding/offload_pool.hh>
 #include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/sharding/topology.hh>
@@ -21,12 +22,19 @@ namespace atoll_root::atoll {
 
 /// What the threads share while they start and end.
 struct runtime::shared {
-  explicit shared(shard_id shards) : everyone(static_cast<std::ptrdiff_t>(shards)) {}
+  shared(mailroom& mail, const runtime_options& options)
+      : everyone(static_cast<std::ptrdiff_t>(mail.shards())),
+        failures(mail.shards()),
+        processors(allowed_processors()),
+        foreign(std::make_shared<foreign_gate>(mail)),
+        offload(mail, options.offload, processors) {}
 
   std::barrier<> everyone;
   std::atomic<bool> failed{false};
   std::vector<std::optional<error>> failures;  // of a shard's start, by shard
-  std::vector<processor> processors;
+  const std::vector<processor> processors;
+  const std::shared_ptr<foreign_gate> foreign;
+  offload_pool offload;
   main_function main;
   std::optional<result<int>> outcome;
 };
@@ -76,15 +84,18 @@ void runtime::run_shard(shard_id id, shared& state) {
   state.everyone.arrive_and_wait();
   if (state.failed) return;
 
-  sharding_local local(*loop, mail_, id, state.processors);
+  sharding_local local(*loop, mail_, id, state.processors, state.foreign, state.offload);
   loop->context().slot<sharding_local>(shard_slot::sharding) = &local;
   loop->context().pollers->add(local.mail);
   future<> work = make_ready_future();
   if (id == 0) {
     work = [](shared& s) -> future<> {
       s.outcome = co_await as_result(call_main(s.main));
+      s.foreign->close();
+      while (!s.foreign->quiet()) co_await yield();
       const auto stopped = co_await as_result(on_all_shards(&stop_leftovers));
       if (!stopped) log_error("stopping the services: {}", stopped.error().to_string());
+      co_await s.offload.stop();  // after the services: they may still write something
       // This shard last: its loop has to last until the others have answered.
       for (shard_id other = shard_count(); other-- > 0;) {
         co_await submit_to(other, [] { local_sharding().loop.stop(); });
@@ -92,6 +103,7 @@ void runtime::run_shard(shard_id id, shared& state) {
     }(state);
   }
   loop->run();
+  while (auto* call = local.foreign_running.pop_front()) call->abandon();
   // No reactor goes while another shard may still wake it, no core while a ref may be used.
   state.everyone.arrive_and_wait();
   if (id == 0) static_cast<void>(work.get_result());
@@ -106,9 +118,7 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
   }
   if (options.seed == 0) options.seed = system_seed();
   mailroom mail(options.shards);
-  shared state(options.shards);
-  state.failures.resize(options.shards);
-  state.processors = allowed_processors();
+  shared state(mail, options);
   state.main = std::move(main);
   runtime process(options, mail);
 
