@@ -3,18 +3,18 @@
 #include <atoll/sharding/app.hh>
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include <array>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <limits>
+#include <span>
 
 #include <CLI/CLI.hpp>
 
 #include <atoll/actors/base/log.hh>
-#include <atoll/actors/io/io_backend.hh>
+#include <atoll/sharding/signals.hh>
 
 namespace atoll_root::atoll {
 namespace {
@@ -24,20 +24,28 @@ constexpr std::array<int, 2> stop_signals = {SIGINT, SIGTERM};
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
 
-/// Leaves the stop signals to stop_signal(): blocked here, and so in every thread made later.
-void block_stop_signals() noexcept {
+sigset_t set_of(std::span<const int> signals) noexcept {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : stop_signals) ::sigaddset(&set, signal);
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  for (const int signal : signals) ::sigaddset(&set, signal);
+  return set;
 }
 
-void unblock_stop_signals() noexcept {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : stop_signals) ::sigaddset(&set, signal);
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-}
+/// Blocks signals on this thread, and so in every thread made meanwhile; the mask is as before when it goes.
+class blocked_signals {
+ public:
+  explicit blocked_signals(std::vector<int> signals) {
+    signals.insert(signals.end(), stop_signals.begin(), stop_signals.end());
+    const sigset_t set = set_of(signals);
+    ::pthread_sigmask(SIG_BLOCK, &set, &before_);
+  }
+  blocked_signals(const blocked_signals&) = delete;
+  blocked_signals& operator=(const blocked_signals&) = delete;
+  ~blocked_signals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
 
 }  // namespace
 
@@ -101,19 +109,21 @@ int app::run(int argc, char** argv, runtime::main_function main) {
     std::fprintf(stderr, "%s: %s (--help tells more)\n", name.c_str(), e.what());
     return exit_usage;
   }
-  block_stop_signals();
-  const auto outcome = runtime::run(line_->runtime, std::move(main));
-  unblock_stop_signals();
+  const auto outcome = [&] {
+    const blocked_signals left_to_futures(signals_);
+    return runtime::run(line_->runtime, std::move(main));
+  }();
   if (outcome) return *outcome;
   std::fprintf(stderr, "%s: %s\n", name.c_str(), outcome.error().to_string().c_str());
   return exit_failed;
 }
 
 future<int> stop_signal() {
-  const int signal = co_await this_shard().io->next_signal(stop_signals);
+  const int signal = co_await next_signal(SIGINT, SIGTERM);
   log_info("{}: stopping; a second signal ends the process at once", signal == SIGINT ? "SIGINT" : "SIGTERM");
   // Unblocked on this thread, a further signal has its default effect.
-  unblock_stop_signals();
+  const sigset_t set = set_of(stop_signals);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   co_return signal;
 }
 

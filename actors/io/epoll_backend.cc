@@ -19,6 +19,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/sleep.hh>
@@ -295,7 +296,9 @@ class epoll_backend final : public io_backend {
   epoll_backend(const epoll_backend&) = delete;
   epoll_backend& operator=(const epoll_backend&) = delete;
   ~epoll_backend() override {
-    signals_.reset();
+    for (const auto& wait : signals_) {
+      if (const auto d = wait.lock()) d->close(closed_here());
+    }
     ::close(wake_);
     ::close(epoll_);
   }
@@ -348,14 +351,21 @@ class epoll_backend final : public io_backend {
     sigset_t set;
     ::sigemptyset(&set);
     for (const int signal : signals) ::sigaddset(&set, signal);
-    const int fd = ::signalfd(signals_ ? signals_->fd() : -1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    const int fd = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0) co_return error::from_errno(errno, "signalfd");
-    if (!signals_) signals_.emplace(epoll_, fd);
-    while (true) {
+    // A descriptor a wait, so that waits don't disturb each other; the backend closes what is left at its end.
+    const auto d = std::make_shared<descriptor>(epoll_, fd);
+    std::erase_if(signals_, [](const auto& wait) { return wait.expired(); });
+    signals_.push_back(d);
+    const std::string what = "wait for a signal";
+    const deadline_timer bound(*d, what);
+    while (d->fd() >= 0) {
       signalfd_siginfo info{};
-      if (::read(fd, &info, sizeof info) == sizeof info) co_return static_cast<int>(info.ssi_signo);
-      co_await signals_->readable();
+      if (::read(d->fd(), &info, sizeof info) == sizeof info) co_return static_cast<int>(info.ssi_signo);
+      if (errno != EAGAIN && errno != EINTR) co_return error::from_errno(errno, what);
+      if (errno == EAGAIN) co_await d->readable();
     }
+    co_return closed_here();
   }
 
   bool poll() noexcept override { return collect(0); }
@@ -396,7 +406,7 @@ class epoll_backend final : public io_backend {
 
   int epoll_;
   int wake_;
-  std::optional<descriptor> signals_;
+  std::vector<std::weak_ptr<descriptor>> signals_;  // a wait each; some may have ended
 };
 
 }  // namespace
