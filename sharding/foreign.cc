@@ -31,7 +31,8 @@ std::exception_ptr detail::exception_for_foreign(error e) noexcept {
     e.raise();
   } catch (const std::exception& raised) {
     if (may_cross(raised)) original = std::current_exception();
-  } catch (...) {  // not a std::exception: what is thrown below says so
+  } catch (...) {
+    original = nullptr;  // not a std::exception: what is thrown below says so
   }
   // This shard's own hold on the exception goes before the other thread can get one.
   e.drop_exception();
