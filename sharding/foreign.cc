@@ -3,7 +3,6 @@
 #include <atoll/sharding/foreign.hh>
 
 #include <array>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <typeinfo>
@@ -13,10 +12,9 @@ namespace {
 
 /// True for exceptions that own what they have, whatever thread drops them last.
 bool may_cross(const std::exception& e) noexcept {
-  const std::array safe = {&typeid(std::bad_alloc),      &typeid(std::logic_error),  &typeid(std::invalid_argument),
-                           &typeid(std::domain_error),   &typeid(std::length_error), &typeid(std::out_of_range),
-                           &typeid(std::runtime_error),  &typeid(std::range_error),  &typeid(std::overflow_error),
-                           &typeid(std::underflow_error)};
+  const std::array safe = {&typeid(std::logic_error),  &typeid(std::invalid_argument), &typeid(std::domain_error),
+                           &typeid(std::length_error), &typeid(std::out_of_range),     &typeid(std::runtime_error),
+                           &typeid(std::range_error),  &typeid(std::overflow_error),   &typeid(std::underflow_error)};
   for (const auto* type : safe) {
     if (*type == typeid(e)) return true;
   }

@@ -14,7 +14,7 @@
 // those that still run when the loop of their shard ends. A port may outlive its runtime.
 // Bounds: `calls_in_flight_max` calls a shard; past it a call fails at once with `resource_exhausted`.
 // Errors: get() of submit_to() throws a status_error, with `unknown` and its what() for other exceptions. The exception itself crosses
-// where its type is one of <stdexcept>'s or std::bad_alloc: they own what they have.
+// where its type is one of <stdexcept>'s: they own what they have. std::bad_alloc becomes `resource_exhausted`.
 // ThreadSanitizer can't see how the standard library counts the holders of an exception and may report its end as a race;
 // try_submit_to() knows no exceptions.
 // Cost: two allocations, one compare-and-swap, and a system call where the shard sleeps.
