@@ -3,11 +3,14 @@
 //
 // Signals of the process as futures.
 //
-//   app.receive(SIGHUP, SIGUSR1);                                         // before app.run(): their default effect is off
+//   app.receive(SIGHUP, SIGUSR1);                                         // before app.run(): their default effect
+// is off
 //   const int which = co_await atoll::next_signal(SIGHUP, SIGUSR1);       // on a shard
 //
-// A signal that arrives while nobody waits is kept; as everywhere in POSIX, a standard signal that arrives again before it
-// was taken counts once, so the last of a storm is never lost, but their number is. SIGINT and SIGTERM are stop_signal()'s.
+// A signal that arrives while nobody waits is kept; as everywhere in POSIX, a standard signal that arrives again
+// before it
+// was taken counts once, so the last of a storm is never lost, but their number is. SIGINT and SIGTERM are
+// stop_signal()'s.
 //
 // Child processes: a signal that is received this way is blocked in every thread, and a child inherits that: `kill` and
 // Ctrl-C would not reach it. So give each child an empty mask, before it runs. Atoll's descriptors close on exec.
@@ -34,7 +37,8 @@ namespace detail {
 future<int> next_signal_of(sigset_t wanted);
 }
 
-/// Ready with the number of the next of these signals; one that is pending already counts. On any shard; several waits may
+/// Ready with the number of the next of these signals; one that is pending already counts. On any shard; several
+/// waits may
 /// be under way, a signal that two of them want goes to one. A wait whose future is dropped still takes its signal.
 /// Errors: `failed_precondition` where one of them isn't blocked on this thread (app::receive() blocks it);
 /// `invalid_argument` for a number that is no signal; `deadline_exceeded` by the caller's context.
