@@ -9,18 +9,16 @@
 //   port.try_submit_to(1, [] { ... }).get();                        // or gives it as a value: atoll::result<T>
 //
 // The function moves to that shard, runs there with a call context of its own (no deadline) and is destroyed there,
-// before
-// its answer is given. It may return a value or an atoll::future. Calls of one thread to one shard start in the order
-// sent.
+// before its answer is given. It may return a value or an atoll::future. Calls of one thread to one shard start in the
+// order sent.
 // Every call gets an answer. When main has ended, calls that did not begin get `unavailable`, so do new ones, and so do
 // those that still run when the loop of their shard ends. A port may outlive its runtime.
 // Bounds: `calls_in_flight_max` calls a shard; past it a call fails at once with `resource_exhausted`.
-// Errors: get() of submit_to() throws a status_error, with `unknown` and its what() for other exceptions. The
-// exception itself crosses
-// where its type is one of <stdexcept>'s: they own what they have. std::bad_alloc becomes `resource_exhausted`.
+// Errors: get() of submit_to() throws a status_error, with `unknown` and its what() for other exceptions. The exception
+// itself crosses where its type is one of <stdexcept>'s: they own what they have. std::bad_alloc becomes
+// `resource_exhausted`.
 // ThreadSanitizer can't see how the standard library counts the holders of an exception and may report its end as a
-// race;
-// try_submit_to() knows no exceptions.
+// race; try_submit_to() knows no exceptions.
 // Cost: two allocations, one compare-and-swap, and a system call where the shard sleeps.
 #pragma once
 
@@ -141,8 +139,8 @@ class foreign_port {
   /// How many calls of foreign threads are on their way to a shard or run there. REQUIRES: there is such a shard.
   [[nodiscard]] std::uint32_t calls_in_flight(shard_id on) const noexcept { return gate_->calls_in_flight(on); }
 
-  /// For bridges that count what they have under way themselves: the task runs once on that shard; its memory stays
-  /// the sender's. Tasks of one thread to one shard run in order. REQUIRES: the shards run, and will until it has run.
+  /// For bridges that count what they have under way themselves: the task runs once on that shard; its memory stays the
+  /// sender's. Tasks of one thread to one shard run in order. REQUIRES: the shards run, and will until it has run.
   void send(task& t, shard_id to) const noexcept { gate_->room().send_foreign(t, to); }
 
  private:

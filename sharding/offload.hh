@@ -7,15 +7,12 @@
 //   std::string text = co_await atoll::offload(std::move(read));
 //
 // The function moves to a thread of the runtime's pool, runs and is destroyed there; what it returns, a value or a
-// result<T>, comes back to the shard that called. It has to own what it uses: no references to the caller, whose
-// frame may
-// be gone by then, nothing of a shard, no this_shard(), no co_await.
+// result<T>, comes back to the shard that called. It has to own what it uses: no references to the caller, whose frame
+// may be gone by then, nothing of a shard, no this_shard(), no co_await.
 // The wait ends by the deadline of the caller's context, with `deadline_exceeded`; a function that had begun goes on,
-// and
-// what it returns is dropped. So it is when the future is dropped.
+// and what it returns is dropped. So it is when the future is dropped.
 // At the end of the runtime, functions that had not begun fail with `unavailable`; those that had are waited for,
-// however
-// long they take: a function that never returns keeps the process.
+// however long they take: a function that never returns keeps the process.
 // Bounds: runtime_options::offload: threads, queue. A full queue fails the call at once with `resource_exhausted`.
 // Errors: a status_error keeps its error, any other exception becomes `unknown` with its what().
 // Not promised: the order in which functions run.

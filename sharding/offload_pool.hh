@@ -6,9 +6,8 @@
 //   if (auto refused = pool.submit(job)) ...        // on a shard
 //
 // Made by the runtime; a thread starts when a job finds none idle, and ends after `idle_for` without work. They run on
-// all processors of the process, not on the shard's. A job is the pool's from submit() until a thread, or stop(),
-// sends it
-// home, where it runs as a task.
+// all processors of the process, not on the shard's. A job is the pool's from submit() until a thread, or stop(), sends
+// it home, where it runs as a task.
 // The lock is held for a few instructions, and while a thread is made.
 #pragma once
 
@@ -66,8 +65,8 @@ class offload_pool {
   /// be made; `unavailable` where the runtime stops. On a shard.
   std::optional<error> submit(offload_job& job);
 
-  /// Sends home what no thread has begun, and waits until the threads have ended: as long as their work takes.
-  /// On shard 0, once.
+  /// Sends home what no thread has begun, and waits until the threads have ended: as long as their work takes. On shard
+  /// 0, once.
   future<> stop();
 
   [[nodiscard]] counts now() const;

@@ -7,9 +7,8 @@
 // is off
 //   const int which = co_await atoll::next_signal(SIGHUP, SIGUSR1);       // on a shard
 //
-// A signal that arrives while nobody waits is kept; as everywhere in POSIX, a standard signal that arrives again
-// before it
-// was taken counts once, so the last of a storm is never lost, but their number is. SIGINT and SIGTERM are
+// A signal that arrives while nobody waits is kept; as everywhere in POSIX, a standard signal that arrives again before
+// it was taken counts once, so the last of a storm is never lost, but their number is. SIGINT and SIGTERM are
 // stop_signal()'s.
 //
 // Child processes: a signal that is received this way is blocked in every thread, and a child inherits that: `kill` and
@@ -37,9 +36,8 @@ namespace detail {
 future<int> next_signal_of(sigset_t wanted);
 }
 
-/// Ready with the number of the next of these signals; one that is pending already counts. On any shard; several
-/// waits may
-/// be under way, a signal that two of them want goes to one. A wait whose future is dropped still takes its signal.
+/// Ready with the number of the next of these signals; one that is pending already counts. On any shard; several waits
+/// may be under way, a signal that two of them want goes to one. A wait whose future is dropped still takes its signal.
 /// Errors: `failed_precondition` where one of them isn't blocked on this thread (app::receive() blocks it);
 /// `invalid_argument` for a number that is no signal; `deadline_exceeded` by the caller's context.
 template <std::same_as<int>... Signals>
