@@ -3,9 +3,8 @@
 //
 // Signals of the process as futures.
 //
-//   app.receive(SIGHUP, SIGUSR1);                                         // before app.run(): their default effect
-// is off
-//   const int which = co_await atoll::next_signal(SIGHUP, SIGUSR1);       // on a shard
+//   app.receive(SIGHUP, SIGUSR1);                                     // before app.run(): no default effect
+//   const int which = co_await atoll::next_signal(SIGHUP, SIGUSR1);   // on a shard
 //
 // A signal that arrives while nobody waits is kept; as everywhere in POSIX, a standard signal that arrives again before
 // it was taken counts once, so the last of a storm is never lost, but their number is. SIGINT and SIGTERM are
