@@ -3,14 +3,15 @@
 #include <atoll/sharding/app.hh>
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <optional>
+#include <span>
 
 #include <CLI/CLI.hpp>
 
@@ -20,6 +21,7 @@
 #include <atoll/sharding/config_file.hh>
 #include <atoll/sharding/doctor.hh>
 #include <atoll/sharding/option_kinds.hh>
+#include <atoll/sharding/signals.hh>
 
 namespace atoll_root::atoll {
 namespace {
@@ -41,20 +43,28 @@ constexpr std::string_view commands_help =
     "  --help\n      print this and exit\n"
     "A flag overrules the environment, that the file, that the default. An empty variable is not set.\n";
 
-/// Leaves the stop signals to stop_signal(): blocked here, and so in every thread made later.
-void block_stop_signals() noexcept {
+sigset_t set_of(std::span<const int> signals) noexcept {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : stop_signals) ::sigaddset(&set, signal);
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  for (const int signal : signals) ::sigaddset(&set, signal);
+  return set;
 }
 
-void unblock_stop_signals() noexcept {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : stop_signals) ::sigaddset(&set, signal);
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-}
+/// Blocks signals on this thread, and so in every thread made meanwhile; the mask is as before when it goes.
+class blocked_signals {
+ public:
+  explicit blocked_signals(std::vector<int> signals) {
+    signals.insert(signals.end(), stop_signals.begin(), stop_signals.end());
+    const sigset_t set = set_of(signals);
+    ::pthread_sigmask(SIG_BLOCK, &set, &before_);
+  }
+  blocked_signals(const blocked_signals&) = delete;
+  blocked_signals& operator=(const blocked_signals&) = delete;
+  ~blocked_signals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
 
 /// What stands on the command line, not yet checked but for the names.
 struct command_line {
@@ -232,19 +242,21 @@ int app::run(int argc, char** argv, runtime::main_function main) {
     return 0;
   }
   if (given.doctor) return run_doctor(options);
-  block_stop_signals();
-  const auto outcome = runtime::run(options, std::move(main));
-  unblock_stop_signals();
+  const auto outcome = [&] {
+    const blocked_signals left_to_futures(signals_);
+    return runtime::run(options, std::move(main));
+  }();
   if (outcome) return *outcome;
   std::fprintf(stderr, "%s: %s\n", name.c_str(), outcome.error().to_string().c_str());
   return exit_failed;
 }
 
 future<int> stop_signal() {
-  const int signal = co_await this_shard().io->next_signal(stop_signals);
+  const int signal = co_await next_signal(SIGINT, SIGTERM);
   log_info("{}: stopping; a second signal ends the process at once", signal == SIGINT ? "SIGINT" : "SIGTERM");
   // Unblocked on this thread, a further signal has its default effect.
-  unblock_stop_signals();
+  const sigset_t set = set_of(stop_signals);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   co_return signal;
 }
 

@@ -21,6 +21,7 @@
 // and SIGTERM don't kill an app: it awaits them with stop_signal(); the second one ends the process at once.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,16 +52,24 @@ class app {
   void option(const std::string& name, std::vector<std::string>& value, const std::string& help);
   void flag(const std::string& name, bool& value, const std::string& help);
 
-  /// The exit code of the process.
+  /// Leaves these signals to next_signal() (signals.hh), from the start of run() to its end, instead of their default
+  /// effect. SIGINT and SIGTERM are left to stop_signal() always.
+  template <std::same_as<int>... Signals>
+  void receive(Signals... signals) {
+    (signals_.push_back(signals), ...);
+  }
+
+  /// The exit code of the process. The signal mask is afterwards what it was.
   int run(int argc, char** argv, runtime::main_function main);
 
  private:
   struct settings;
   std::unique_ptr<settings> settings_;
+  std::vector<int> signals_;
 };
 
-/// Ready with the number of the SIGINT or SIGTERM that asks this process to stop. On shard 0, one wait at a
-/// time; the signal after it ends the process at once.
+/// Ready with the number of the SIGINT or SIGTERM that asks this process to stop. On shard 0; the signal after
+/// it ends the process at once, with the exit status of that signal.
 future<int> stop_signal();
 
 }  // namespace atoll_root::atoll

@@ -14,6 +14,7 @@
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/reactor/reactor.hh>
 #include <atoll/sharding/cgroup.hh>
+#include <atoll/sharding/offload_pool.hh>
 #include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/submit.hh>
 
@@ -21,12 +22,19 @@ namespace atoll_root::atoll {
 
 /// What the threads share while they start and end.
 struct runtime::shared {
-  explicit shared(shard_id shards) : everyone(static_cast<std::ptrdiff_t>(shards)) {}
+  shared(mailroom& mail, const runtime_options& options, std::vector<processor> allowed)
+      : everyone(static_cast<std::ptrdiff_t>(mail.shards())),
+        failures(mail.shards()),
+        processors(std::move(allowed)),
+        foreign(std::make_shared<foreign_gate>(mail)),
+        offload(mail, options.offload, processors) {}
 
   std::barrier<> everyone;
   std::atomic<bool> failed{false};
   std::vector<std::optional<error>> failures;  // of a shard's start, by shard
-  std::vector<processor> processors;
+  const std::vector<processor> processors;
+  const std::shared_ptr<foreign_gate> foreign;
+  offload_pool offload;
   main_function main;
   std::optional<result<int>> outcome;
 };
@@ -64,9 +72,16 @@ void runtime::run_shard(shard_id id, shared& state) {
   std::optional<reactor> loop;
   auto io = make_epoll_backend();
   if (io) {
-    loop.emplace(
-        reactor_options{.id = id, .count = mail_.shards(), .seed = options_.seed, .spin_for = options_.spin_for},
-        system_clock(), *std::move(io));
+    const reactor_options options{.id = id,
+                                  .count = mail_.shards(),
+                                  .seed = options_.seed,
+                                  .spin_for = options_.spin_for,
+                                  .task_quota = options_.task_quota,
+                                  .stall_threshold = options_.stall_threshold,
+                                  .shuffle = options_.shuffle};
+    loop.emplace(options, system_clock(), *std::move(io));
+    // run() has seen that it is well-formed.
+    if (!options_.log.empty()) static_cast<void>(loop->context().logs.set(options_.log));
     mail_.open(id, loop->io());
   } else {
     state.failures[id] = io.error();
@@ -76,15 +91,18 @@ void runtime::run_shard(shard_id id, shared& state) {
   state.everyone.arrive_and_wait();
   if (state.failed) return;
 
-  sharding_local local(*loop, mail_, id, state.processors);
+  sharding_local local(*loop, mail_, id, state.processors, state.foreign, state.offload);
   loop->context().slot<sharding_local>(shard_slot::sharding) = &local;
   loop->context().pollers->add(local.mail);
   future<> work = make_ready_future();
   if (id == 0) {
     work = [](shared& s) -> future<> {
       s.outcome = co_await as_result(call_main(s.main));
+      s.foreign->close();
+      while (!s.foreign->quiet()) co_await yield();
       const auto stopped = co_await as_result(on_all_shards(&stop_leftovers));
       if (!stopped) log_error("stopping the services: {}", stopped.error().to_string());
+      co_await s.offload.stop();  // after the services: they may still write something
       // This shard last: its loop has to last until the others have answered.
       for (shard_id other = shard_count(); other-- > 0;) {
         co_await submit_to(other, [] { local_sharding().loop.stop(); });
@@ -92,6 +110,7 @@ void runtime::run_shard(shard_id id, shared& state) {
     }(state);
   }
   loop->run();
+  while (auto* call = local.foreign_running.pop_front()) call->abandon();
   // No reactor goes while another shard may still wake it, no core while a ref may be used.
   state.everyone.arrive_and_wait();
   if (id == 0) static_cast<void>(work.get_result());
@@ -106,11 +125,13 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
     return error(status_code::out_of_range, "shards: " + std::to_string(options.shards) + " is more than " +
                                                 std::to_string(runtime_options::shards_max));
   }
+  if (!options.log.empty()) {
+    log_levels levels;
+    if (auto understood = levels.set(options.log); !understood) return std::move(understood).error();
+  }
   if (options.seed == 0) options.seed = system_seed();
   mailroom mail(options.shards);
-  shared state(options.shards);
-  state.failures.resize(options.shards);
-  state.processors = *std::move(processors);
+  shared state(mail, options, *std::move(processors));
   state.main = std::move(main);
   runtime process(options, mail);
 

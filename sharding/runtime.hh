@@ -6,7 +6,8 @@
 //   auto code = atoll::runtime::run({.shards = 2}, [] { return my_main(); });   // result<int>
 //
 // Starts one pinned thread a shard (shard 0 is the calling thread), runs `main` on shard 0, and when its future
-// is ready stops what services are left, the shards and the threads. One runtime at a time in a thread.
+// is ready stops, in this order: calls of foreign threads (foreign.hh), what services are left, offloaded functions
+// (offload.hh), the shards and their threads. One runtime at a time in a thread.
 // This is where the process's threads are made; nothing else in atoll makes any, but for the bridges.
 #pragma once
 
@@ -19,6 +20,13 @@
 #include <atoll/sharding/topology.hh>
 
 namespace atoll_root::atoll {
+
+/// Of the threads that run what offload() is given.
+struct offload_limits {
+  std::uint32_t threads_max = 8;                // a process; made when they are needed
+  std::uint32_t queue_max = 1024;               // functions that wait for a thread, a process
+  duration idle_for = std::chrono::seconds(5);  // after that without work a thread ends
+};
 
 struct runtime_options {
   static constexpr shard_id shards_max = atoll::shards_max;
@@ -37,6 +45,8 @@ struct runtime_options {
   std::uint64_t memory_bytes = 0;                            // of all shards; 0: what plan_memory() finds
   std::optional<std::uint64_t> reserve_memory_bytes = {};    // left to the system; nothing: as plan_memory() says
   std::string log = {};                                      // levels; empty: the default ones
+  bool shuffle = false;  // run ready tasks in random order, drawn from the seed: for tests
+  offload_limits offload{};
 };
 
 class mailroom;

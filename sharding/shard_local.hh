@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <atoll/actors/reactor/shard.hh>
+#include <atoll/sharding/foreign_gate.hh>
 #include <atoll/sharding/mailroom.hh>
 #include <atoll/sharding/outbox.hh>
 #include <atoll/sharding/service_core.hh>
@@ -15,17 +16,27 @@
 
 namespace atoll_root::atoll {
 
+class offload_pool;
 class reactor;
 
 struct sharding_local {
-  sharding_local(reactor& own_loop, mailroom& room, shard_id self, const std::vector<processor>& allowed)
-      : loop(own_loop), processors(allowed), mail(room, self), outboxes(room.shards()) {}
+  sharding_local(reactor& own_loop, mailroom& room, shard_id self, const std::vector<processor>& allowed,
+                 std::shared_ptr<foreign_gate> gate, offload_pool& pool)
+      : loop(own_loop),
+        processors(allowed),
+        mail(room, self),
+        outboxes(room.shards()),
+        foreign(std::move(gate)),
+        offload(pool) {}
 
   reactor& loop;
   const std::vector<processor>& processors;  // that this process may use
   mail_poller mail;
   std::vector<outbox> outboxes;                      // by target shard
   std::vector<std::shared_ptr<service_core>> cores;  // of the containers made on this shard, to the end
+  std::shared_ptr<foreign_gate> foreign;
+  intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here
+  offload_pool& offload;
 };
 
 /// REQUIRES: a shard of a runtime runs this code.

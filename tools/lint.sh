@@ -28,10 +28,11 @@ grep_rule '_clock::now\(|clock_gettime|gettimeofday|nanosleep|sleep_for|sleep_un
   "time comes through the clock seam: mono_now(), sleep()"
 grep_rule 'random_device|\brand\(|getrandom' '^sharding/runtime\.cc$' "chance comes from this_shard().random"
 grep_rule 'thread_local' '^actors/reactor/shard\.(hh|cc)$' "what is ambient hangs off this_shard()"
-grep_rule 'std::(mutex|shared_mutex|condition_variable|recursive_mutex)' '^$' "shards share nothing: send a message"
-grep_rule 'std::(jthread|thread)\b|pthread_create' '^(sharding/runtime\.cc|services/gateway/grpc_engine\.cc)$' \
+grep_rule 'std::(mutex|shared_mutex|condition_variable|recursive_mutex)' '^sharding/offload_pool\.(hh|cc)$' \
+  "shards share nothing: send a message"
+grep_rule 'std::(jthread|thread)\b|pthread_create' '^(sharding/(runtime\.cc|offload_pool\.(hh|cc))|services/gateway/grpc_engine\.cc)$' \
   "threads are made by the runtime and the bridges alone"
-grep_rule 'std::atomic' '^(sharding/(lane|mailroom|runtime)\.(hh|cc)|services/gateway/grpc_engine\.cc)$' \
+grep_rule 'std::atomic' '^(sharding/(lane|mailroom|runtime|foreign_gate|offload_pool)\.(hh|cc)|services/gateway/grpc_engine\.cc)$' \
   "atomics belong to lanes, doors, start and the bridges"
 grep_rule '#include <(grpc|google/protobuf)' '^services/gateway/.*\.cc$' "grpc++ and protobuf stay in the gateway's sources"
 grep_rule '#include <CLI/' '^sharding/app\.cc$' "CLI11 is heavy: it stays in app.cc"

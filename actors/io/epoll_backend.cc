@@ -19,6 +19,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/sleep.hh>
@@ -177,7 +178,7 @@ class epoll_stream final : public tcp_stream {
       if (n >= 0) co_return static_cast<std::size_t>(n);
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return error::from_errno(errno, "read");
-      co_await d->readable();
+      co_await or_fail(d->readable());
     }
     co_return closed_here();
   }
@@ -190,7 +191,7 @@ class epoll_stream final : public tcp_stream {
       if (n >= 0) {
         bytes.remove_prefix(static_cast<std::size_t>(n));
       } else if (errno == EAGAIN) {
-        co_await d->writable();
+        co_await or_fail(d->writable());
       } else if (errno != EINTR) {
         co_await fail(error::from_errno(errno, "write"));
       }
@@ -252,7 +253,7 @@ class epoll_listener final : public tcp_listener {
         co_return std::make_unique<epoll_stream>(epoll, fd);
       }
       if (errno == EAGAIN) {
-        co_await d->readable();
+        co_await or_fail(d->readable());
       } else if (!concerns_one_connection(errno)) {
         // No descriptors, no memory, or something that a pause may mend; never a loop without one.
         log_warning("accept on {}: {}; trying again in {} ms", name, std::strerror(errno), accept_retry_after.count());
@@ -278,7 +279,9 @@ class epoll_backend final : public io_backend {
   epoll_backend(const epoll_backend&) = delete;
   epoll_backend& operator=(const epoll_backend&) = delete;
   ~epoll_backend() override {
-    signals_.reset();
+    for (const auto& wait : signals_) {
+      if (const auto d = wait.lock()) d->close(closed_here());
+    }
     ::close(wake_);
     ::close(epoll_);
   }
@@ -330,27 +333,30 @@ class epoll_backend final : public io_backend {
     sigset_t set;
     ::sigemptyset(&set);
     for (const int signal : signals) ::sigaddset(&set, signal);
-    const int fd = ::signalfd(signals_ ? signals_->fd() : -1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    const int fd = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0) co_return error::from_errno(errno, "signalfd");
-    if (!signals_) signals_.emplace(epoll_, fd);
-    while (true) {
+    // A descriptor a wait, so that waits don't disturb each other; the backend closes what is left at its end.
+    const auto d = std::make_shared<descriptor>(epoll_, fd);
+    std::erase_if(signals_, [](const auto& wait) { return wait.expired(); });
+    signals_.push_back(d);
+    const std::string what = "wait for a signal";
+    while (d->fd() >= 0) {
       signalfd_siginfo info{};
-      if (::read(fd, &info, sizeof info) == sizeof info) co_return static_cast<int>(info.ssi_signo);
-      co_await signals_->readable();
+      if (::read(d->fd(), &info, sizeof info) == sizeof info) co_return static_cast<int>(info.ssi_signo);
+      if (errno != EAGAIN && errno != EINTR) co_return error::from_errno(errno, what);
+      if (errno == EAGAIN) co_await or_fail(d->readable());
     }
+    co_return closed_here();
   }
 
-  bool poll() noexcept override { return collect(0); }
+  bool poll() noexcept override { return collect(duration(0)); }
 
   void wait(time_point deadline) noexcept override {
     if (deadline == never) {
-      collect(-1);
+      collect(std::nullopt);
       return;
     }
-    // Rounded up, or the loop would spin through the last millisecond.
-    const auto left = std::chrono::ceil<milliseconds>(deadline - mono_now());
-    const auto longest = milliseconds(std::chrono::hours(1));
-    collect(static_cast<int>(std::clamp(left, milliseconds(0), longest).count()));
+    collect(std::clamp(deadline - mono_now(), duration(0), duration(std::chrono::hours(1))));
   }
 
   void interrupt() noexcept override {
@@ -359,9 +365,22 @@ class epoll_backend final : public io_backend {
   }
 
  private:
-  bool collect(int timeout_ms) noexcept {
+  /// To the nanosecond where the kernel can (5.11), else rounded up: a loop would spin through the last millisecond.
+  int wait_for_events(std::span<epoll_event> events, std::optional<duration> longest) noexcept {
+    const auto count = static_cast<int>(events.size());
+    if (longest && *longest > duration(0) && has_pwait2_) {
+      const timespec t{.tv_sec = longest->count() / 1'000'000'000, .tv_nsec = longest->count() % 1'000'000'000};
+      const int n = ::epoll_pwait2(epoll_, events.data(), count, &t, nullptr);
+      if (n >= 0 || errno != ENOSYS) return n;
+      has_pwait2_ = false;
+    }
+    const auto ms = longest ? std::chrono::ceil<milliseconds>(*longest).count() : -1;
+    return ::epoll_wait(epoll_, events.data(), count, static_cast<int>(ms));
+  }
+
+  bool collect(std::optional<duration> longest) noexcept {
     std::array<epoll_event, 256> events;  // NOLINT: the kernel fills it
-    const int n = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
+    const int n = wait_for_events(events, longest);
     bool found = false;
     for (int i = 0; i < n; ++i) {
       const auto& event = events[static_cast<std::size_t>(i)];
@@ -378,7 +397,8 @@ class epoll_backend final : public io_backend {
 
   int epoll_;
   int wake_;
-  std::optional<descriptor> signals_;
+  bool has_pwait2_ = true;
+  std::vector<std::weak_ptr<descriptor>> signals_;  // a wait each; some may have ended
 };
 
 }  // namespace

@@ -88,8 +88,9 @@ class io_backend {
   /// Makes a socket that another shard detached this shard's.
   virtual std::unique_ptr<tcp_stream> attach(native_socket socket) = 0;
 
-  /// The next of these signals the process gets; they must be blocked in every thread.
-  /// One wait at a time, on one shard.
+  /// The next of these signals the process gets, or has got and nobody took; they must be blocked in every thread.
+  /// Several waits may be under way; a signal that two of them want goes to one. Ends by the deadline of the caller's
+  /// context, with `deadline_exceeded`.
   virtual future<int> next_signal(std::span<const int> signals) = 0;
 
   /// Schedules what is ready; true if anything was. Never blocks.

@@ -13,10 +13,6 @@
 
 namespace atoll_root::atoll {
 
-/// A template so that only its users need the member `metrics` of `shard`.
-template <class Shard = shard>
-[[nodiscard]] metrics_registry* shard_metrics() noexcept {
-  return on_shard() ? static_cast<Shard&>(this_shard()).metrics : nullptr;
-}
+[[nodiscard]] inline metrics_registry* shard_metrics() noexcept { return on_shard() ? this_shard().metrics : nullptr; }
 
 }  // namespace atoll_root::atoll

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/metrics/metrics.hh>
 
 namespace atoll_root::atoll {
 namespace {
@@ -24,6 +25,25 @@ std::uintptr_t lowest_start_on_this_stack() noexcept {
 }
 
 }  // namespace
+
+/// What the loop tells about itself.
+struct reactor::metrics {
+  explicit metrics(reactor& r) : registry(r.shard_.id), self(r) { r.shard_.metrics = &registry; }
+
+  metrics_registry registry;
+  reactor& self;
+  metric_group group{registry, "atoll_shard"};
+  observable_counter tasks{group, "tasks_total", "Tasks run.", [this] { return self.shard_.tasks_run; }};
+  observable_counter abandoned{group, "failures_abandoned_total", "Failed futures that nobody read.",
+                               [this] { return self.shard_.failures_abandoned; }};
+  observable_counter leaked{group, "scopes_leaked_total", "Scopes destroyed while their work ran.",
+                            [this] { return self.shard_.scopes_leaked; }};
+  observable_counter stalls{group, "stalls_total", "Tasks that ran longer than the stall threshold.",
+                            [this] { return self.ticks_.stalls(); }};
+  observable_counter sleeps{group, "sleeps_total", "Times the shard slept.", [this] { return self.sleeps_; }};
+  observable_gauge groups{group, "scheduling_groups", "Scheduling groups.",
+                          [this] { return static_cast<double>(self.shard_.tasks.groups()); }};
+};
 
 reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io_backend> io)
     : shard_(time),
@@ -43,10 +63,12 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
   shard_.stack_floor = lowest_start_on_this_stack();
   shard_.tasks.set_quota(options.task_quota);
   detail::current_shard = &shard_;
+  metrics_ = std::make_unique<metrics>(*this);
 }
 
 reactor::~reactor() {
   io_.reset();
+  metrics_.reset();
   detail::current_shard = nullptr;
 }
 
@@ -128,6 +150,7 @@ void reactor::sleep() noexcept {
     const time_point next = timers_.next();
     if (next > shard_.time->now()) {
       ticks_.stop();
+      ++sleeps_;
       io_->wait(next);
       ticks_.start();
       look(true);

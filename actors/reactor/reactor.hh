@@ -69,11 +69,14 @@ class reactor {
   timer_queue timers_;
   poller_list pollers_;
   ticker ticks_;
+  struct metrics;
+  std::unique_ptr<metrics> metrics_;
   duration spin_for_;
   bool shuffle_;
   time_point idle_since_ = never;  // never: not idle
   std::uint32_t since_full_pass_ = 0;
   bool stopping_ = false;
+  std::uint64_t sleeps_ = 0;
 };
 
 }  // namespace atoll_root::atoll

@@ -28,6 +28,7 @@ namespace atoll_root::atoll {
 class io_backend;
 class timer_queue;
 class poller_list;
+class metrics_registry;
 struct shard;
 namespace detail {
 struct coroutine_base;
@@ -63,6 +64,7 @@ struct shard {
   shard_id count = 1;
   io_backend* io = nullptr;
   poller_list* pollers = nullptr;
+  metrics_registry* metrics = nullptr;
   rng random;
   std::uint64_t failures_abandoned = 0;
   std::uint64_t scopes_leaked = 0;

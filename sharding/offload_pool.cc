@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/offload_pool.hh>
+
+#include <algorithm>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <atoll/actors/base/log.hh>
+
+namespace atoll_root::atoll {
+namespace {
+
+offload_limits at_least_one(offload_limits limits) noexcept {
+  limits.threads_max = std::max(limits.threads_max, 1U);
+  limits.queue_max = std::max(limits.queue_max, 1U);
+  return limits;
+}
+
+}  // namespace
+
+offload_pool::offload_pool(mailroom& room, const offload_limits& limits, const std::vector<processor>& allowed)
+    : room_(room), limits_(at_least_one(limits)), allowed_(allowed), workers_(limits_.threads_max) {}
+
+offload_pool::~offload_pool() { ATOLL_ASSERT(counts_.threads == 0, "the runtime stops its pool"); }
+
+offload_pool::counts offload_pool::now() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+std::optional<error> offload_pool::submit(offload_job& job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return error(status_code::unavailable, "offload: the runtime has stopped");
+    if (counts_.queued >= limits_.queue_max) {
+      return error(status_code::resource_exhausted,
+                   "offload: " + std::to_string(limits_.queue_max) + " functions wait for a thread");
+    }
+    const bool wants_thread = counts_.idle <= counts_.queued && counts_.threads < limits_.threads_max;
+    if (wants_thread && !start_thread() && counts_.threads == 0) {
+      return error(status_code::resource_exhausted, "offload: can't start a thread");
+    }
+    waiting_.push(job);
+    ++counts_.queued;
+  }
+  work_came_.notify_one();
+  return std::nullopt;
+}
+
+bool offload_pool::start_thread() {
+  const auto free = std::find_if(workers_.begin(), workers_.end(), [](const worker& w) { return !w.running; });
+  if (free->thread.joinable()) free->thread.join();  // it has given up the lock for the last time
+  const unbound_thread floating(allowed_);
+  try {
+    free->thread = std::thread([this, &self = *free] { serve(self); });
+  } catch (const std::system_error& e) {
+    log_warning("offload: can't start thread {}: {}", counts_.threads + 1, e.what());
+    return false;
+  }
+  free->running = true;
+  ++counts_.threads;
+  return true;
+}
+
+void offload_pool::serve(worker& self) {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (!waiting_.empty()) {
+      auto& job = static_cast<offload_job&>(waiting_.pop());
+      --counts_.queued;
+      lock.unlock();
+      const shard_id home = job.home();
+      job.run_unless_unwanted();
+      room_.send_foreign(job, home);
+      lock.lock();
+      continue;
+    }
+    if (stopping_) break;
+    ++counts_.idle;
+    const bool came = work_came_.wait_for(lock, limits_.idle_for, [this] { return stopping_ || !waiting_.empty(); });
+    --counts_.idle;
+    if (!came) break;
+  }
+  self.running = false;
+  --counts_.threads;
+  const bool last = stopping_ && counts_.threads == 0;
+  lock.unlock();
+  if (last) room_.send_foreign(when_ended_, 0);
+}
+
+void offload_pool::ended_task::run_on_shard(task* t) noexcept { static_cast<ended_task*>(t)->all_ended->set_value(); }
+
+future<> offload_pool::stop() {
+  auto all_ended = when_ended_.all_ended.emplace().get_future();
+  run_queue not_begun;
+  bool some_live = false;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    not_begun = std::exchange(waiting_, run_queue());
+    counts_.queued = 0;
+    some_live = counts_.threads > 0;
+  }
+  work_came_.notify_all();
+  while (!not_begun.empty()) {
+    auto& job = static_cast<offload_job&>(not_begun.pop());
+    room_.send_foreign(job, job.home());
+  }
+  if (!some_live) when_ended_.all_ended->set_value();
+  co_await std::move(all_ended);
+  when_ended_.all_ended.reset();
+  for (auto& w : workers_) {
+    if (w.thread.joinable()) w.thread.join();
+  }
+}
+
+}  // namespace atoll_root::atoll
