@@ -52,13 +52,8 @@ struct future_value<future<T>> {
 template <class R>
 using unwrapped = typename future_value<R>::type;
 
-/// True once in a while, when a coroutine has found this many awaits ready: then it gives way to others.
-inline bool should_give_way() noexcept {
-  shard& s = *current_shard;
-  const std::uint32_t left = s.credits - 1;
-  s.credits = left == 0 ? 1 : left;  // the loop gives new ones
-  return left == 0;
-}
+/// True where what runs now has had its time, so that an await of something ready gives way to others all the same.
+inline bool should_give_way() noexcept { return current_shard->tick && tick_is_due(*current_shard); }
 
 struct coroutine_base;
 template <class Promise>
@@ -142,23 +137,10 @@ class [[nodiscard]] future {
   }
 
   /// The value; raises the failure as an exception. REQUIRES: available().
-  T get() {
-    switch (kind_) {
-      case kind::value: {
-        const emptier after(*this);
-        if constexpr (std::is_void_v<T>) {
-          return;
-        } else {
-          return std::move(value_);
-        }
-      }
-      case kind::pending: {
-        const emptier after(*this);
-        return state_->take_or_raise();
-      }
-      default:
-        take_error().raise();
-    }
+  [[gnu::always_inline]] T get() {
+    if (kind_ != kind::value) return get_slowly();
+    const emptier after(*this, kind::value);
+    if constexpr (!std::is_void_v<T>) return std::move(value_);
   }
   /// The value or the failure. REQUIRES: available().
   result<T> get_result() {
@@ -233,12 +215,23 @@ class [[nodiscard]] future {
  private:
   enum class kind : std::uint8_t { none, value, failure, pending };
   struct emptier {
-    explicit emptier(future& f) noexcept : self(f) {}
+    explicit emptier(future& f) noexcept : emptier(f, f.kind_) {}
+    emptier(future& f, kind k) noexcept : self(f), was(k) {}
     emptier(const emptier&) = delete;
     emptier& operator=(const emptier&) = delete;
-    ~emptier() { self.empty(); }
+    ~emptier() {
+      self.kind_ = was;
+      self.empty();
+    }
     future& self;
+    kind was;  // a hint to the compiler, which can't know that it is still so
   };
+  T get_slowly() {
+    if (kind_ != kind::pending) take_error().raise();
+    ATOLL_ASSERT(state_->ready(), "get() of a future that is not available");
+    const emptier after(*this);
+    return state_->take_or_raise();
+  }
 
   void take_from(future& other) noexcept(std::is_nothrow_move_constructible_v<stored>) {
     kind_ = kind::none;

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 #include <atoll/actors/base/namespace.hh>
 
@@ -43,21 +44,28 @@ class frame_pool {
   }
 
   void free(void* block, std::size_t bytes) noexcept {
-    if (bytes <= pooled_bytes_max) [[likely]] {
-      auto& list = lists_[index(bytes)];
-      if (list.length < limit_) [[likely]] {
-        list.head = ::new (block) node{list.head};
-        ++list.length;
-        return;
-      }
+    if (bytes <= pooled_bytes_max && lists_[index(bytes)].length < limit_) [[likely]] {
+      put(block, bytes);
+    } else {
+      free_slowly(block, bytes);
     }
-    free_unpooled(block);
+  }
+
+  /// Calls f, which frees `block`; that block is not freed but stays the caller's. Gives its size.
+  template <class F>
+  std::size_t keep_while(void* block, F f) {
+    void* outer = std::exchange(kept_, block);
+    const std::uint32_t limit = std::exchange(limit_, 0);  // every free() goes the slow way
+    f();
+    limit_ = limit;
+    kept_ = outer;
+    return kept_bytes_;
   }
 
   /// Switched off, every block comes from the allocator and goes there: for tests of its failures.
   void switch_on(bool on) noexcept {
     if (!on) release();
-    limit_ = on ? default_limit : 0;
+    limit_ = full_limit_ = on ? default_limit : 0;
   }
   /// Gives all kept blocks back to the allocator; returns how many bytes.
   std::size_t release() noexcept;
@@ -92,6 +100,12 @@ class frame_pool {
   static constexpr std::size_t rounded(std::size_t bytes) noexcept {
     return bytes <= pooled_bytes_max ? (index(bytes) + 1) * class_bytes : bytes;
   }
+  void put(void* block, std::size_t bytes) noexcept {
+    auto& list = lists_[index(bytes)];
+    list.head = ::new (block) node{list.head};
+    ++list.length;
+  }
+  void free_slowly(void* block, std::size_t bytes) noexcept;
   void* take(std::size_t bytes) noexcept {
     if (bytes > pooled_bytes_max) return nullptr;
     auto& list = lists_[index(bytes)];
@@ -103,7 +117,10 @@ class frame_pool {
   }
 
   std::array<free_list, pooled_bytes_max / class_bytes> lists_{};
-  std::uint32_t limit_ = default_limit;
+  std::uint32_t limit_ = default_limit;  // of a list's length; 0 while a block is kept
+  std::uint32_t full_limit_ = default_limit;
+  void* kept_ = nullptr;
+  std::size_t kept_bytes_ = 0;
 };
 
 }  // namespace atoll_root::atoll

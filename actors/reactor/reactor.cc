@@ -62,6 +62,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
   shard_.coarse_now = time.now();
   shard_.stack_floor = lowest_start_on_this_stack();
   shard_.tasks.set_quota(options.task_quota);
+  shard_.has_ticker = ticks_.works();
   detail::current_shard = &shard_;
   metrics_ = std::make_unique<metrics>(*this);
 }
@@ -83,9 +84,7 @@ std::uint32_t reactor::run_tasks() noexcept {
       shard_.context = t.context.get();
       t.run(&t);
       ++ran;
-      const std::uint32_t credits = shard_.credits - 1;
-      shard_.credits = credits;
-      if (credits == 0) look(false);
+      if (shard_.tick && detail::tick_is_due(shard_)) look(false);
     } while (ran < tasks_a_pass && !ready->empty() && !shard_.tasks.preempted());
     ticks_.turn();
   }
@@ -96,7 +95,7 @@ std::uint32_t reactor::run_tasks() noexcept {
 }
 
 void reactor::look(bool idle) noexcept {
-  shard_.credits = credits_a_look;
+  shard_.tick = !shard_.has_ticker;
   shard_.coarse_now = shard_.time->now();
   shard_.tasks.look(shard_.coarse_now, idle);
   ticks_.turn();

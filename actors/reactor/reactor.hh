@@ -55,7 +55,6 @@ class reactor {
  private:
   static constexpr std::uint32_t tasks_a_pass = 256;
   static constexpr std::uint32_t full_pass_every = 64;
-  static constexpr std::uint32_t credits_a_look = 256;
 
   std::uint32_t run_tasks() noexcept;
   void look(bool idle) noexcept;

@@ -34,7 +34,12 @@ namespace detail {
 struct coroutine_base;
 /// A coroutine's place in its shard's list.
 struct coroutine_hook : list_hook {};
-extern constinit thread_local shard* current_shard;
+#if defined(__PIC__) && !defined(__PIE__)
+#define ATOLL_TLS_MODEL "initial-exec"
+#else
+#define ATOLL_TLS_MODEL "local-exec"  // one instruction; for programs, not for shared libraries
+#endif
+extern constinit thread_local shard* current_shard __attribute__((tls_model(ATOLL_TLS_MODEL)));
 }  // namespace detail
 
 using shard_id = std::uint32_t;
@@ -49,12 +54,12 @@ struct shard {
   frame_pool frames;
   call_context* context = nullptr;            // of the task that runs now; null stands for the default context
   group_id group = 0;                         // the same
-  volatile std::uint32_t credits = 1;         // tasks and ready awaits until the loop looks at the clock; see reactor
+  volatile bool tick = true;     // set by the ticker: time to look at the clock, and to give way; see reactor
+  bool has_ticker = false;
+  std::uint32_t credits = 0;  // without a ticker: tasks and ready awaits counted
   std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
   time_point coarse_now{};                    // as of the loop's last look
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
-  void* kept_frame = nullptr;                 // see detail::fail_frame
-  std::size_t kept_bytes = 0;
   clock* time;
   timer_queue* timers = nullptr;
   scheduler tasks;
@@ -95,6 +100,11 @@ inline time_point mono_now() noexcept { return this_shard().time->now(); }
 /// The monotonic time when the loop looked at the clock last: up to a scheduling quota (500 us) and one task
 /// ago. For ages and rates; costs one load.
 inline time_point coarse_now() noexcept { return this_shard().coarse_now; }
+
+namespace detail {
+/// After a tick, or without a ticker once in 256 calls: true.
+bool tick_is_due(shard& s) noexcept;
+}  // namespace detail
 
 /// Puts a task at the end of its group's run queue.
 inline void schedule(task& t) noexcept { this_shard().tasks.push(t); }

@@ -109,7 +109,7 @@ void ticker::on_signal(int /*number*/, siginfo_t* info, void* /*context*/) noexc
 }
 
 void ticker::tick() noexcept {
-  shard_.credits = 1;
+  shard_.tick = true;
   ++ticks_;
   if (const std::uint64_t turns = turns_; turns != turns_seen_) {
     turns_seen_ = turns;
