@@ -75,12 +75,6 @@ class future_awaiter {
 };
 
 template <class T>
-struct value_awaiter final : future_awaiter<T> {
-  using future_awaiter<T>::future_awaiter;
-  T await_resume() { return this->future_.get(); }
-};
-
-template <class T>
 struct result_awaiter final : future_awaiter<T> {
   using future_awaiter<T>::future_awaiter;
   result<T> await_resume() { return this->future_.get_result(); }
@@ -115,7 +109,7 @@ class [[nodiscard]] future {
   }
 
   /// The future of a coroutine that is being started: told what it is before the caller sees it. Internal to atoll.
-  explicit future(future*& place) noexcept : kind_(kind::none) { place = this; }
+  explicit future(future*& place) noexcept { place = this; }  // NOLINT: each way it starts sets what is missing here
 
   future(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) { take_from(other); }
   future& operator=(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) {
@@ -130,7 +124,7 @@ class [[nodiscard]] future {
   /// False once it has been moved from or read.
   [[nodiscard]] bool valid() const noexcept { return kind_ != kind::none; }
   [[nodiscard]] bool available() const noexcept {
-    return kind_ == kind::pending ? state_->ready() : kind_ != kind::none;
+    return kind_ == kind::value || kind_ == kind::failure || (kind_ == kind::pending && state_->ready());
   }
   [[nodiscard]] bool failed() const noexcept {
     return kind_ == kind::failure || (kind_ == kind::pending && state_->failed());
@@ -138,8 +132,9 @@ class [[nodiscard]] future {
 
   /// The value; raises the failure as an exception. REQUIRES: available().
   [[gnu::always_inline]] T get() {
+    const read_mark read(*this);
     if (kind_ != kind::value) return get_slowly();
-    const emptier after(*this, kind::value);
+    const value_end after(*this);
     if constexpr (!std::is_void_v<T>) return std::move(value_);
   }
   /// The value or the failure. REQUIRES: available().
@@ -187,7 +182,14 @@ class [[nodiscard]] future {
     kind_ = kind::failure;
   }
 
-  detail::value_awaiter<T> operator co_await() && noexcept { return detail::value_awaiter<T>(*this); }
+  // For co_await. A future is its own awaiter: no other object, no reference on the way.
+  [[nodiscard]] bool await_ready() const noexcept { return available() && !detail::should_give_way(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle,
+                     std::source_location site = std::source_location::current()) noexcept {
+    notify(detail::suspended(handle, site));
+  }
+  [[gnu::always_inline]] T await_resume() { return get(); }
 
   /// The future of f(value), run when the value is there; a failure skips f and passes on.
   template <class F>
@@ -215,18 +217,28 @@ class [[nodiscard]] future {
  private:
   enum class kind : std::uint8_t { none, value, failure, pending };
   struct emptier {
-    explicit emptier(future& f) noexcept : emptier(f, f.kind_) {}
-    emptier(future& f, kind k) noexcept : self(f), was(k) {}
+    explicit emptier(future& f) noexcept : self(f) {}
     emptier(const emptier&) = delete;
     emptier& operator=(const emptier&) = delete;
-    ~emptier() {
-      self.kind_ = was;
-      self.empty();
-    }
+    ~emptier() { self.empty(); }
     future& self;
-    kind was;  // a hint to the compiler, which can't know that it is still so
   };
-  T get_slowly() {
+  /// The same in two parts, so that the compiler sees that nothing is left, and what of it.
+  struct read_mark {
+    explicit read_mark(future& f) noexcept : self(f) {}
+    read_mark(const read_mark&) = delete;
+    read_mark& operator=(const read_mark&) = delete;
+    ~read_mark() { self.kind_ = kind::none; }
+    future& self;
+  };
+  struct value_end {
+    explicit value_end(future& f) noexcept : self(f) {}
+    value_end(const value_end&) = delete;
+    value_end& operator=(const value_end&) = delete;
+    ~value_end() { self.value_.~stored(); }
+    future& self;
+  };
+  [[gnu::noinline]] T get_slowly() {
     if (kind_ != kind::pending) take_error().raise();
     ATOLL_ASSERT(state_->ready(), "get() of a future that is not available");
     const emptier after(*this);
