@@ -100,6 +100,7 @@ future<std::string> link::send(const remote_method& method, std::string request,
         error(status_code::deadline_exceeded, "deadline exceeded before the call was sent"));
   }
   connect_if_idle();
+  if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));  // it failed at once
   if (connection_->unsent_bytes() > connection::unsent_bytes_max / 2) {
     return make_failed_future<std::string>(error(
         status_code::resource_exhausted, "node " + std::to_string(options_.to_node) + " does not read fast enough"));
@@ -177,9 +178,9 @@ void link::connect_if_idle() {
   connection_->out().append(preface);
   put_frame(connection_->out(), frame_kind::hello, 0,
             hello_body{options_.cluster, options_.from_node, options_.to_node, options_.to_shard});
-  // The connection serves many calls: it lives in no caller's context.
-  const detail::context_scope in_no_context(nullptr);
-  background_.spawn([this] { return run(); });
+  if (!background_.spawn([this] { return run(); })) {
+    connection_ended(error(status_code::unavailable, "no connection can be started"));
+  }
 }
 
 /// Ends a connection whose peer doesn't welcome us in time.
@@ -274,6 +275,7 @@ future<shard_id> link::connected() {
   const auto keep = shared_from_this();
   if (auto refused = refusal()) co_return std::move(*refused);
   connect_if_idle();
+  if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));  // it failed at once
   while (state_ == state::connecting) co_await changed_.wait();
   if (state_ != state::up) co_return last_failure_;
   co_return peer_shards_;

@@ -67,6 +67,8 @@ result<link*> node::link_to(node_id id, shard_id shard) {
       return error(status_code::not_found, "the cluster has no node " + std::to_string(id));
     }
     if (stopping_) return error(status_code::unavailable, "this node is stopping");
+    // The link serves many callers: its scope lives in no caller's context.
+    const detail::context_scope in_no_context(nullptr);
     auto made = std::make_shared<link>(link_options{.cluster = options_.name,
                                                     .from_node = options_.self,
                                                     .to_node = id,

@@ -2,7 +2,21 @@
 // Copyright the Atoll authors
 #include <atoll/actors/future/cancel.hh>
 
-namespace atoll_root::atoll::detail {
+namespace atoll_root::atoll {
+
+result<> check_cancelled() noexcept {
+  if (call_context* context = this_shard().context) {
+    // The timer of a deadline runs only where something waits.
+    const time_point deadline = context->values.deadline;
+    if (context->reason() == nullptr && deadline != never && mono_now() >= deadline) {
+      context->cancel(error(status_code::deadline_exceeded, "deadline exceeded"));
+    }
+    if (const error* reason = context->reason()) return *reason;
+  }
+  return {};
+}
+
+namespace detail {
 
 error wait_failed(const error& reason, std::string_view what) noexcept {
   try {
@@ -14,4 +28,5 @@ error wait_failed(const error& reason, std::string_view what) noexcept {
   }
 }
 
-}  // namespace atoll_root::atoll::detail
+}  // namespace detail
+}  // namespace atoll_root::atoll

@@ -42,11 +42,8 @@ inline const error* cancellation() noexcept {
   return context == nullptr ? nullptr : context->reason();
 }
 
-/// The reason as a failure, for code that computes for long without a wait.
-inline result<> check_cancelled() noexcept {
-  if (const error* reason = cancellation()) return *reason;
-  return {};
-}
+/// The reason as a failure, for code that computes for long without a wait. Reads the clock where there is a deadline.
+result<> check_cancelled() noexcept;
 
 namespace detail {
 
@@ -90,10 +87,15 @@ class wait_state : public state<T>, public cancel_hook {
   void watch_context() noexcept {
     if (call_context* context = this_shard().context) context->add(*this);
   }
+  /// A value that can't be copied or moved here ends the wait with what it threw.
   template <class... A>
-  void end_with(A&&... value) {
+  void end_with(A&&... value) noexcept {
     cancel_hook::unlink();
-    this->set_value(std::forward<A>(value)...);
+    try {
+      this->set_value(std::forward<A>(value)...);
+    } catch (...) {
+      this->set_error(error::from_exception(std::current_exception()));
+    }
     this->wake();
     this->producer_leaves();
   }
@@ -187,7 +189,8 @@ class interruptible_wait final : wait_state<T>, task {
 
   static void ready(task* t) noexcept {
     auto* self = static_cast<interruptible_wait*>(t);
-    if (self->state<T>::ready()) {
+    if (self->state<T>::ready() || !self->has_consumer()) {
+      self->cancel_hook::unlink();
       if (self->source_.failed()) static_cast<void>(self->source_.take_error());
       return self->producer_leaves();
     }

@@ -170,8 +170,9 @@ template <class R, class F>
 future<> for_each_worker(std::ranges::iterator_t<R>& next, std::ranges::sentinel_t<R>& end, bool& stop, F& f) {
   while (!stop && next != end) {
     auto&& element = *next;
+    auto started = invoke_safely(f, element);
     ++next;
-    auto outcome = co_await as_result(invoke_safely(f, element));
+    auto outcome = co_await as_result(std::move(started));
     if (!outcome) {
       stop = true;
       co_await fail(std::move(outcome).error());

@@ -4,21 +4,28 @@
 
 namespace atoll_root::atoll::detail {
 
+bool consumer_stayed(const state_base* of_the_dead) noexcept { return of_the_dead->has_consumer(); }
+
 std::coroutine_handle<> hand_over(state_base* finished) noexcept {
   shard& s = *current_shard;
   while (true) {
     task* waiter = finished->take_waiter();
-    // Where somebody waits, the frame stays: it goes with the future that is waited for.
-    finished->producer_leaves();
-    if (waiter == nullptr) return std::noop_coroutine();
+    if (waiter == nullptr) {
+      // The frame may go now, and with it the last reference to the context that is in force.
+      const context_ptr context(s.context);
+      finished->producer_leaves();
+      s.context = nullptr;
+      return std::noop_coroutine();
+    }
+    finished->producer_leaves();  // somebody waits, so the frame stays: it goes with the future that is waited for
     if (waiter->run != &coroutine_base::resume_task || waiter->group != s.group || s.tasks.preempted()) {
       schedule(*waiter);
       return std::noop_coroutine();
     }
     auto& next = static_cast<coroutine_base&>(*waiter);
     if (next.propagates != nullptr) {
-      if (state_base* failed = next.propagates->failed(next.propagates)) {
-        finished = failed;
+      if (next.propagates->failed(next.propagates, finished)) {
+        if (finished == nullptr) return std::noop_coroutine();
         continue;
       }
     }
@@ -31,7 +38,11 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept {
 void coroutine_base::resume_task(task* t) noexcept {
   auto& self = static_cast<coroutine_base&>(*t);
   if (self.propagates != nullptr) [[unlikely]] {
-    if (state_base* failed = self.propagates->failed(self.propagates)) return hand_over(failed).resume();
+    state_base* failed = nullptr;
+    if (self.propagates->failed(self.propagates, failed)) {
+      if (failed != nullptr) hand_over(failed).resume();
+      return;
+    }
   }
   shard& s = *current_shard;
   s.running = &self;

@@ -24,8 +24,9 @@ namespace detail {
 
 /// What a coroutine that waits in or_fail is asked before it is resumed.
 struct propagation {
-  /// Null: resume. Else the coroutine has failed, its frame is gone, and this is the state of its result.
-  using function = state_base*(propagation*) noexcept;
+  /// False: resume. Else the coroutine has failed and its frame is gone; `result` is the state of its result, null where
+  /// nobody holds its future.
+  using function = bool(propagation*, state_base*& result) noexcept;
   explicit propagation(function* f) noexcept : failed(f) {}
   function* failed;
 };
@@ -45,7 +46,7 @@ struct coroutine_base : task, coroutine_hook {
   propagation* propagates = nullptr;
   // Written when it is suspended, for the task dump:
   std::source_location site;
-  time_point since;
+  time_point since{};
 
   static void resume_task(task* t) noexcept;
 };
@@ -53,6 +54,10 @@ struct coroutine_base : task, coroutine_hook {
 inline coroutine_base* as_coroutine(task* t) noexcept {
   return t != nullptr && t->run == &coroutine_base::resume_task ? static_cast<coroutine_base*>(t) : nullptr;
 }
+
+/// Whether the future of a coroutine that was just failed is still there: its locals may have held it. Reads what the
+/// destroyed promise left in the frame, which is kept.
+[[gnu::noinline]] bool consumer_stayed(const state_base* of_the_dead) noexcept;
 
 /// The coroutine's result is there: who runs next.
 std::coroutine_handle<> hand_over(state_base* finished) noexcept;
@@ -198,7 +203,6 @@ class coroutine_promise_base {
       auto& self = static_cast<suspended_state&>(static_cast<state<T>&>(*s));
       std::coroutine_handle<>::from_address(self.frame).destroy();
     }
-    [[nodiscard]] bool has_consumer() const noexcept { return this->consumer_; }
   };
   struct remains;
 
@@ -244,12 +248,15 @@ state_base* coroutine_promise_base<T, Promise>::fail_frame(error e) noexcept {
     handle.destroy();
     return nullptr;
   }
+  // Locals are destroyed in the coroutine's own context, whoever made it fail.
+  const context_ptr context = suspended_.context;
+  current_shard->context = context.get();
   task* waiter = suspended_.take_waiter();
-  const bool has_consumer = suspended_.has_consumer();
   void* place = static_cast<state<T>*>(&suspended_);
   void* block = handle.address();
   const std::size_t bytes = current_shard->frames.keep_while(block, [handle] { handle.destroy(); });
-  if (!has_consumer) {
+  current_shard->context = nullptr;
+  if (!consumer_stayed(static_cast<state_base*>(static_cast<state<T>*>(place)))) {
     report_abandoned(e);
     pool_free(block, bytes);
     return nullptr;
@@ -329,12 +336,13 @@ class or_fail_awaiter final : propagation {
 
  private:
   template <class Promise>
-  static state_base* check(propagation* p) noexcept {
+  static bool check(propagation* p, state_base*& result) noexcept {
     auto& self = *static_cast<or_fail_awaiter*>(p);
     coroutine_base& waits = *self.self_;
     waits.propagates = nullptr;
-    if (!self.future_.failed()) return nullptr;
-    return Promise::fail_suspended(waits, self.future_.take_error());
+    if (!self.future_.failed()) return false;
+    result = Promise::fail_suspended(waits, self.future_.take_error());
+    return true;
   }
 
   future<T>& future_;

@@ -87,8 +87,9 @@ class shared_work {
     core& c = *core_;
     if (c.value && mono_now() < c.good_until) return make_ready_future<T>(*c.value);
     c.value.reset();
-    if (cancellation() == nullptr && !c.running) start();
-    return c.waiting.wait();
+    auto waiting = c.waiting.wait();  // first, because the work may end at once
+    if (!waiting.available() && !c.running) start();
+    return waiting;
   }
   /// The next get() runs anew.
   void forget() noexcept { core_->value.reset(); }
@@ -122,7 +123,8 @@ class shared_work {
     }
   }
   static future<> run(std::shared_ptr<core> c, std::shared_ptr<cancel_source> in) {
-    auto outcome = co_await as_result(in->run([c] { return c->work(); }));
+    const auto work = [&c] { return c->work(); };
+    auto outcome = co_await as_result(in->run(work));
     if (c->running != in) co_return;  // everybody has left
     c->running = nullptr;
     if (!outcome) {

@@ -9,6 +9,7 @@
 // to the coroutine that awaits it (`take_waiter`).
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -71,6 +72,8 @@ template <class T>
 class state : public state_base {
  public:
   using stored = stored_t<T>;
+
+  static_assert(alignof(stored) <= alignof(std::max_align_t), "results lie in pooled blocks: at most 16-byte alignment");
 
   explicit state(destroy_function* destroy) noexcept : state_base(destroy) {}
 

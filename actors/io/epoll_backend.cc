@@ -371,7 +371,7 @@ class epoll_backend final : public io_backend {
     if (longest && *longest > duration(0) && has_pwait2_) {
       const timespec t{.tv_sec = longest->count() / 1'000'000'000, .tv_nsec = longest->count() % 1'000'000'000};
       const int n = ::epoll_pwait2(epoll_, events.data(), count, &t, nullptr);
-      if (n >= 0 || errno != ENOSYS) return n;
+      if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return n;
       has_pwait2_ = false;
     }
     const auto ms = longest ? std::chrono::ceil<milliseconds>(*longest).count() : -1;

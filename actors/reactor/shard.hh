@@ -29,6 +29,7 @@ class io_backend;
 class timer_queue;
 class poller_list;
 class metrics_registry;
+class ticker;
 struct shard;
 namespace detail {
 struct coroutine_base;
@@ -56,6 +57,7 @@ struct shard {
   group_id group = 0;                         // the same
   volatile bool tick = true;     // set by the ticker: time to look at the clock, and to give way; see reactor
   bool has_ticker = false;
+  ticker* ticks = nullptr;
   std::uint32_t credits = 0;  // without a ticker: tasks and ready awaits counted
   std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
   time_point coarse_now{};                    // as of the loop's last look

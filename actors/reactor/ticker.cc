@@ -67,6 +67,11 @@ ticker::ticker(shard& s, duration period, duration threshold)
   ::sigfillset(&action.sa_mask);
   ::sigaction(tick_signal(), &action, nullptr);
 
+  sigset_t ticks;
+  ::sigemptyset(&ticks);
+  ::sigaddset(&ticks, tick_signal());
+  ::pthread_sigmask(SIG_UNBLOCK, &ticks, nullptr);
+
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = tick_signal();
@@ -78,10 +83,12 @@ ticker::ticker(shard& s, duration period, duration threshold)
     return;
   }
   timer_ = timer;
+  s.ticks = this;
 }
 
 ticker::~ticker() {
   if (timer_) ::timer_delete(*timer_);
+  shard_.ticks = nullptr;
 }
 
 void ticker::start() noexcept {
@@ -103,8 +110,10 @@ void ticker::stop() noexcept {
 void ticker::on_signal(int /*number*/, siginfo_t* info, void* /*context*/) noexcept {
   // Only the signals of a ticker's own timer, and only on the thread of its shard: others may send this number too.
   if (info->si_code != SI_TIMER || !on_shard()) return;
+  ticker* own = this_shard().ticks;
+  if (own == nullptr || info->si_value.sival_ptr != own) return;
   const int saved = errno;
-  static_cast<ticker*>(info->si_value.sival_ptr)->tick();
+  own->tick();
   errno = saved;
 }
 

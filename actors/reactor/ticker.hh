@@ -8,7 +8,7 @@
 // once, from inside, with the shard, the coroutine it last resumed, the line of its last await and the return
 // addresses; at most one report in `report_every`, the others counted. While the shard sleeps, no timer runs.
 // Where the kernel gives no timer, quotas are looked at once in 256 tasks, nothing reports stalls, and one line says so.
-// Shard rules: made and used on the shard's thread. The signal is SIGRTMIN + 2; blocking it there switches ticks off.
+// Shard rules: made and used on the shard's thread. The signal is SIGRTMIN + 2, unblocked there.
 #pragma once
 
 #include <csignal>

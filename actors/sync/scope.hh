@@ -9,6 +9,7 @@
 //   co_await atoll::with_scope("fan-out", [&](atoll::scope& s) { ... });   // waits for all in every case
 //
 // The work runs in the scope's context, below the one in force where the scope was made: cancelling either ends its waits.
+// (A scope that is to outlive the call it is made in is made by `with_context({}, ...)`.)
 // A failure is logged as a warning with the scope's name and the place it came from, and counted; one with the code
 // `cancelled` is not, where the scope was cancelled. close() and stop() wait as long as it takes: no deadline cuts them
 // short. A scope that is destroyed while its work runs cancels it, says so in the log and is counted
@@ -90,7 +91,7 @@ template <class F>
 auto with_scope(std::string name, F f) -> decltype(detail::invoke_and_await(f, std::declval<scope&>())) {
   scope s(std::move(name));
   auto outcome = co_await as_result(detail::invoke_safely(f, s));
-  if (!outcome) s.cancel(outcome.error());
+  if (!outcome) s.cancel();
   co_await s.close();
   using T = typename decltype(outcome)::value_type;
   co_return co_await or_fail(future<T>::from_result(std::move(outcome)));

@@ -33,7 +33,7 @@ struct semaphore_core {
 
   static void serve_from(void* core) noexcept { static_cast<semaphore_core*>(core)->serve(); }
   void serve() noexcept {
-    if (!waiting.empty()) serve_waiting();
+    if (!waiting.empty() && !serving) serve_waiting();
   }
   void serve_waiting() noexcept;
   void put(std::uint64_t n) noexcept {
@@ -48,6 +48,7 @@ struct semaphore_core {
   std::uint64_t available;
   std::uint64_t capacity;
   std::uint64_t references = 1;
+  bool serving = false;
   std::optional<error> closed;
 };
 
@@ -112,11 +113,13 @@ class [[nodiscard]] semaphore_units {
 };
 
 inline void detail::semaphore_core::serve_waiting() noexcept {
+  serving = true;  // units for a wait that nobody awaits any more come straight back: no recursion then
   while (!waiting.empty() && available >= waiting.first_wants()) {
     const std::uint64_t wanted = waiting.first_wants();
     available -= wanted;
     waiting.complete_first(semaphore_units(*this, wanted));
   }
+  serving = false;
 }
 
 class semaphore {
