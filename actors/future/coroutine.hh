@@ -6,7 +6,8 @@
 // The promise is at once the coroutine's task (so resuming it allocates nothing), the state of its result
 // (so its future is a pointer to the frame) and the holder of its call context. A coroutine starts inside
 // the call, or as a task of its own where the stack is nearly used up. When it ends it hands over to the
-// coroutine that awaits it; the frame goes with the future. One that fails without an exception (`fail`,
+// coroutine that awaits it; the frame goes with the future. One that ends without having been suspended puts its result
+// straight into the future its caller gets, and its frame is gone before the call returns. One that fails without an exception (`fail`,
 // `or_fail`) destroys its locals at once, like one that throws.
 // Coroutines don't take rvalue references: the frame would keep a reference to a dead temporary. Nor may a
 // lambda with captures be one (refused by g++): its captures die with the closure, not with the frame.
@@ -29,27 +30,24 @@ struct propagation {
   function* failed;
 };
 
-/// The part of a coroutine's promise that doesn't know the type of the result.
+/// What the loop and other coroutines know of a coroutine that has been suspended, whatever its result is.
 struct coroutine_base : task, coroutine_hook {
-  explicit coroutine_base(shard& s, state_base* its_result) noexcept
-      : task(&resume_task, s.context, s.group), result(its_result) {}
+  coroutine_base(shard& s, void* its_frame, state_base* its_result) noexcept
+      : task(&resume_task, s.context, s.group), frame(its_frame), result(its_result) {
+    s.coroutines.push_back(*this);
+  }
   ~coroutine_base() {
     if (current_shard->running == this) current_shard->running = nullptr;
   }
 
-  void* frame = nullptr;
-  propagation* propagates = nullptr;
+  void* frame;
   state_base* result;
+  propagation* propagates = nullptr;
   // Written when it is suspended, for the task dump:
   std::source_location site;
   time_point since;
 
   static void resume_task(task* t) noexcept;
-  void note_suspension(shard& s, std::source_location where) noexcept {
-    site = where;
-    since = s.coarse_now;
-    if (!coroutine_hook::linked()) s.coroutines.push_back(*this);
-  }
 };
 
 inline coroutine_base* as_coroutine(task* t) noexcept {
@@ -62,18 +60,20 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept;
 /// Awaitables call this when the coroutine behind `handle` is suspended.
 template <class Promise>
 coroutine_base& suspended(std::coroutine_handle<Promise> handle, std::source_location site) noexcept {
-  static_assert(std::is_base_of_v<coroutine_base, Promise>,
+  static_assert(requires(Promise& p) { p.suspended_base(handle); },
                 "atoll's awaitables can be awaited only in coroutines that return atoll::future or atoll::stream");
-  coroutine_base& self = handle.promise();
-  self.note_suspension(this_shard(), site);
+  coroutine_base& self = handle.promise().suspended_base(handle);
+  self.site = site;
+  self.since = current_shard->coarse_now;
   return self;
 }
 
 struct final_awaiter {
-  bool await_ready() const noexcept { return false; }
+  bool done;  // the result is in the caller's hands: the frame goes now
+  bool await_ready() const noexcept { return done; }
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-    return hand_over(handle.promise().coroutine_base::result);
+    return hand_over(handle.promise().result_state());
   }
   void await_resume() const noexcept {}
 };
@@ -85,7 +85,7 @@ struct start_awaiter {
   }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-    schedule(handle.promise());
+    schedule(suspended(handle, std::source_location::current()));
   }
   void await_resume() const noexcept {}
 };
@@ -119,23 +119,28 @@ constexpr bool captures() {
 #endif
 
 template <class T, class Promise>
-class coroutine_promise_base : public coroutine_base, public state<T> {
+class coroutine_promise_base {
  public:
-  coroutine_promise_base() noexcept : coroutine_promise_base(this_shard()) {}
+  coroutine_promise_base() noexcept {}  // NOLINT(modernize-use-equals-default): what is suspended comes later
+  coroutine_promise_base(const coroutine_promise_base&) = delete;
+  coroutine_promise_base& operator=(const coroutine_promise_base&) = delete;
+  ~coroutine_promise_base() {
+    if (started_ == nullptr) suspended_.~suspended_state();
+  }
 
-  future<T> get_return_object() noexcept { return future<T>(static_cast<state<T>&>(*this)); }
+  future<T> get_return_object() noexcept { return future<T>(started_); }
   static future<T> get_return_object_on_allocation_failure() noexcept {
     return future<T>(error(status_code::resource_exhausted));
   }
   start_awaiter initial_suspend() const noexcept { return {}; }
-  final_awaiter final_suspend() const noexcept { return {}; }
+  final_awaiter final_suspend() const noexcept { return {started_ != nullptr}; }
   void unhandled_exception(std::source_location at = std::source_location::current()) noexcept {
-    this->set_error(error::from_exception(std::current_exception(), at));
+    finish_with_error(error::from_exception(std::current_exception(), at));
   }
 
   // g++ looks for the first, clang for the second; null gives get_return_object_on_allocation_failure().
-  static void* operator new(std::size_t bytes) noexcept { return pool_try_allocate(bytes); }
-  static void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return pool_try_allocate(bytes); }
+  static void* operator new(std::size_t bytes) noexcept { return allocate(bytes); }
+  static void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes); }
   static void operator delete(void* block, std::size_t bytes) noexcept {
     shard& s = *current_shard;
     if (block != s.kept_frame) [[likely]] {
@@ -145,19 +150,65 @@ class coroutine_promise_base : public coroutine_base, public state<T> {
     }
   }
 
+  /// The part that a coroutine has from its first suspension on; before, its result goes straight to the caller's future.
+  template <class P>
+  coroutine_base& suspended_base(std::coroutine_handle<P> handle) noexcept {
+    if (started_ != nullptr) {
+      ::new (static_cast<void*>(&suspended_)) suspended_state(*current_shard, handle.address());
+      std::exchange(started_, nullptr)->start_pending(suspended_);
+    }
+    return suspended_;
+  }
+  /// REQUIRES: it has been suspended.
+  state_base* result_state() noexcept { return &suspended_; }
+
   /// Fails the suspended coroutine: destroys its locals now and leaves only the failure, in the frame's memory, for
-  /// the future. The state of that, or null where nobody holds the future any more.
+  /// the future. The state of that, or null where the caller's future has the failure or nobody holds it any more.
   state_base* fail_frame(error e) noexcept;
+  static state_base* fail_suspended(coroutine_base& c, error e) noexcept {
+    return static_cast<Promise&>(promise_of(static_cast<suspended_state&>(c))).fail_frame(std::move(e));
+  }
+
+ protected:
+  template <class... A>
+  void finish_with_value(A&&... arguments) {
+    if (started_ != nullptr) {
+      started_->start_with_value(std::forward<A>(arguments)...);
+    } else {
+      suspended_.set_value(std::forward<A>(arguments)...);
+    }
+  }
+  void finish_with_error(error e) noexcept {
+    if (started_ != nullptr) {
+      started_->start_with_error(std::move(e));
+    } else {
+      suspended_.set_error(std::move(e));
+    }
+  }
 
  private:
-  explicit coroutine_promise_base(shard& s) noexcept : coroutine_base(s, this), state<T>(&destroy) {
-    frame = std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this)).address();
-  }
-  static void destroy(state_base* s) noexcept {
-    auto& self = static_cast<Promise&>(static_cast<state<T>&>(*s));
-    std::coroutine_handle<Promise>::from_promise(self).destroy();
-  }
+  struct suspended_state final : coroutine_base, state<T> {
+    suspended_state(shard& s, void* frame) noexcept : coroutine_base(s, frame, this), state<T>(&destroy) {}
+    static void destroy(state_base* s) noexcept {
+      auto& self = static_cast<suspended_state&>(static_cast<state<T>&>(*s));
+      std::coroutine_handle<>::from_address(self.frame).destroy();
+    }
+    [[nodiscard]] bool has_consumer() const noexcept { return this->consumer_; }
+  };
   struct remains;
+
+  static void* allocate(std::size_t bytes) noexcept {
+    ATOLL_ASSERT(current_shard != nullptr, "a coroutine was called outside a shard");
+    return current_shard->frames.try_allocate(bytes);
+  }
+  static coroutine_promise_base& promise_of(suspended_state& s) noexcept {
+    return reinterpret_cast<coroutine_promise_base&>(s);  // the first member
+  }
+
+  union {
+    suspended_state suspended_;
+  };
+  future<T>* started_ = nullptr;  // the caller's future, until the first suspension
 };
 
 /// What is left of a failed coroutine, where the state of its result was.
@@ -168,27 +219,33 @@ struct coroutine_promise_base<T, Promise>::remains final : state<T> {
     this->consumer_ = true;
     this->set_error(std::move(e));
   }
-  static void* block_of(state_base* s) noexcept {
-    auto& promise = static_cast<Promise&>(static_cast<state<T>&>(*s));  // its address only
-    return std::coroutine_handle<Promise>::from_promise(promise).address();
-  }
   static void free(state_base* s) noexcept {
-    void* block = block_of(s);
+    auto* self = static_cast<remains*>(static_cast<state<T>*>(s));
+    // Addresses only: the promise is gone.
+    auto& suspended = static_cast<suspended_state&>(static_cast<state<T>&>(*s));
+    auto& promise = static_cast<Promise&>(promise_of(suspended));
+    void* block = std::coroutine_handle<Promise>::from_promise(promise).address();
     const std::size_t bytes = *static_cast<std::size_t*>(block);
-    static_cast<remains*>(static_cast<state<T>*>(s))->~remains();
+    self->~remains();
     pool_free(block, bytes);
   }
 };
 
 template <class T, class Promise>
 state_base* coroutine_promise_base<T, Promise>::fail_frame(error e) noexcept {
-  shard& s = this_shard();
-  task* waiter = this->take_waiter();
-  const bool has_consumer = this->consumer_;
-  void* place = static_cast<state<T>*>(this);
-  void* block = frame;
+  shard& s = *current_shard;
+  const auto handle = std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this));
+  if (started_ != nullptr) {
+    started_->start_with_error(std::move(e));
+    handle.destroy();
+    return nullptr;
+  }
+  task* waiter = suspended_.take_waiter();
+  const bool has_consumer = suspended_.has_consumer();
+  void* place = static_cast<state<T>*>(&suspended_);
+  void* block = handle.address();
   void* outer = std::exchange(s.kept_frame, block);
-  std::coroutine_handle<>::from_address(block).destroy();
+  handle.destroy();
   s.kept_frame = outer;
   const std::size_t bytes = s.kept_bytes;
   if (!has_consumer) {
@@ -214,16 +271,20 @@ class coroutine_promise final : public coroutine_promise_base<T, coroutine_promi
   }
 #endif
   // By value and no template, so that a conversion is the business of the co_return, not of this header.
-  void return_value(T value) { this->set_value(std::forward<T>(value)); }
+  void return_value(T value) { this->finish_with_value(std::forward<T>(value)); }
   void return_value(error e)
     requires(!std::is_same_v<T, error>)
   {
-    this->set_error(std::move(e));
+    this->finish_with_error(std::move(e));
   }
   template <class R>
     requires std::is_same_v<R, result<T>>
   void return_value(R r) {
-    this->set_result(std::move(r));
+    if (r.has_value()) {
+      this->finish_with_value(*std::move(r));
+    } else {
+      this->finish_with_error(std::move(r).error());
+    }
   }
 };
 
@@ -240,7 +301,7 @@ class coroutine_promise<void> final : public coroutine_promise_base<void, corout
         "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
   }
 #endif
-  void return_void() noexcept { this->set_value(); }
+  void return_void() noexcept { this->finish_with_value(); }
 };
 
 /// Awaits a future; a failure ends the awaiting coroutine.
@@ -272,7 +333,7 @@ class or_fail_awaiter final : propagation {
     coroutine_base& waits = *self.self_;
     waits.propagates = nullptr;
     if (!self.future_.failed()) return nullptr;
-    return static_cast<Promise&>(waits).fail_frame(self.future_.take_error());
+    return Promise::fail_suspended(waits, self.future_.take_error());
   }
 
   future<T>& future_;

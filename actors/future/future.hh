@@ -119,6 +119,9 @@ class [[nodiscard]] future {
     s.consumer_arrives();
   }
 
+  /// The future of a coroutine that is being started: told what it is before the caller sees it. Internal to atoll.
+  explicit future(future*& place) noexcept : kind_(kind::none) { place = this; }
+
   future(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) { take_from(other); }
   future& operator=(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) {
     if (this != &other) {
@@ -184,6 +187,22 @@ class [[nodiscard]] future {
       ATOLL_ASSERT(valid(), "await of a future that was read or moved from");
       state_->set_waiter(t);
     }
+  }
+
+  // For the coroutine that is being started.
+  template <class... A>
+  void start_with_value(A&&... arguments) {
+    ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<A>(arguments)...);
+    kind_ = kind::value;
+  }
+  void start_pending(detail::state<T>& s) noexcept {
+    state_ = &s;
+    kind_ = kind::pending;
+    s.consumer_arrives();
+  }
+  void start_with_error(error e) noexcept {
+    ::new (static_cast<void*>(&error_)) error(std::move(e));
+    kind_ = kind::failure;
   }
 
   detail::value_awaiter<T> operator co_await() && noexcept { return detail::value_awaiter<T>(*this); }

@@ -4,6 +4,12 @@
 
 namespace atoll_root::atoll {
 
+void* frame_pool::allocate_unpooled(std::size_t bytes) { return ::operator new(rounded(bytes)); }
+void* frame_pool::try_allocate_unpooled(std::size_t bytes) noexcept {
+  return ::operator new(rounded(bytes), std::nothrow);
+}
+void frame_pool::free_unpooled(void* block) noexcept { ::operator delete(block); }
+
 std::size_t frame_pool::release() noexcept {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < lists_.size(); ++i) {

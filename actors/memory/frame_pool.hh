@@ -64,11 +64,9 @@ class frame_pool {
   std::size_t release() noexcept;
 
   // A block may join a list when it is freed, so it has its class's full size.
-  static void* allocate_unpooled(std::size_t bytes) { return ::operator new(rounded(bytes)); }
-  static void* try_allocate_unpooled(std::size_t bytes) noexcept {
-    return ::operator new(rounded(bytes), std::nothrow);
-  }
-  static void free_unpooled(void* block) noexcept { ::operator delete(block); }
+  static void* allocate_unpooled(std::size_t bytes);
+  static void* try_allocate_unpooled(std::size_t bytes) noexcept;
+  static void free_unpooled(void* block) noexcept;
 
  private:
   struct node {
