@@ -91,9 +91,13 @@ class wait_state : public state<T>, public cancel_hook {
     if (call_context* context = this_shard().context) context->add(*this);
   }
   template <class... A>
-  void end_with(A&&... value) {
+  void end_with(A&&... value) noexcept {
     cancel_hook::unlink();
-    this->set_value(std::forward<A>(value)...);
+    try {
+      this->set_value(std::forward<A>(value)...);
+    } catch (...) {  // a copy that found no memory: who waits must learn of it
+      this->set_error(error::from_exception(std::current_exception()));
+    }
     this->wake();
     this->producer_leaves();
   }
@@ -166,10 +170,11 @@ class interruptible_wait final : wait_state<T>, task {
     if (source.available()) return source;
     if (const error* reason = cancellation()) {
       // The outcome is nobody's any more; a node waits for it all the same, so that a failure is not called abandoned.
-      start_detached(std::move(source));
+      if (auto* w = make(source)) w->detached_ = true;
       return make_failed_future<T>(*reason);
     }
-    auto* w = make(std::move(source));
+    auto* w = make(source);
+    if (w == nullptr) return make_failed_future<T>(error(status_code::resource_exhausted));
     future<T> f(static_cast<state<T>&>(*w));
     w->watch_context();
     return f;
@@ -178,16 +183,18 @@ class interruptible_wait final : wait_state<T>, task {
  private:
   explicit interruptible_wait(future<T> source) noexcept
       : wait_state<T>(&destroy, &cancelled), task(&ready), source_(std::move(source)) {}
-  static interruptible_wait* make(future<T> source) {
-    auto* w = ::new (pool_allocate(sizeof(interruptible_wait))) interruptible_wait(std::move(source));
+  /// Null without memory.
+  static interruptible_wait* make(future<T>& source) noexcept {
+    void* block = pool_try_allocate(sizeof(interruptible_wait));
+    if (block == nullptr) return nullptr;
+    auto* w = ::new (block) interruptible_wait(std::move(source));
     w->source_.notify(*w);
     return w;
   }
-  static void start_detached(future<T> source) { make(std::move(source)); }
 
   static void ready(task* t) noexcept {
     auto* self = static_cast<interruptible_wait*>(t);
-    if (self->state<T>::ready()) {
+    if (self->state<T>::ready() || self->detached_) {
       if (self->source_.failed()) static_cast<void>(self->source_.take_error());
       return self->producer_leaves();
     }
@@ -216,6 +223,7 @@ class interruptible_wait final : wait_state<T>, task {
   }
 
   future<T> source_;
+  bool detached_ = false;  // nobody ever waits for this
 };
 
 }  // namespace detail

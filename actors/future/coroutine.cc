@@ -16,11 +16,11 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept {
       return std::noop_coroutine();
     }
     auto& next = static_cast<coroutine_base&>(*waiter);
-    if (next.propagates != nullptr) {
-      if (state_base* failed = next.propagates->failed(next.propagates)) {
-        finished = failed;
-        continue;
-      }
+    state_base* failed = nullptr;
+    if (next.propagates != nullptr && next.propagates->failed(next.propagates, failed)) {
+      if (failed == nullptr) return std::noop_coroutine();
+      finished = failed;
+      continue;
     }
     s.context = next.context.get();
     s.running = &next;
@@ -30,8 +30,10 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept {
 
 void coroutine_base::resume_task(task* t) noexcept {
   auto& self = static_cast<coroutine_base&>(*t);
-  if (self.propagates != nullptr) [[unlikely]] {
-    if (state_base* failed = self.propagates->failed(self.propagates)) return hand_over(failed).resume();
+  state_base* failed = nullptr;
+  if (self.propagates != nullptr && self.propagates->failed(self.propagates, failed)) [[unlikely]] {
+    if (failed != nullptr) hand_over(failed).resume();
+    return;
   }
   shard& s = *current_shard;
   s.running = &self;

@@ -24,8 +24,9 @@ namespace detail {
 
 /// What a coroutine that waits in or_fail is asked before it is resumed.
 struct propagation {
-  /// Null: resume. Else the coroutine has failed, its frame is gone, and this is the state of its result.
-  using function = state_base*(propagation*) noexcept;
+  /// False: resume. Else the coroutine has failed, its frame is gone, and `result` is the state of its result, or null
+  /// where nobody holds its future any more.
+  using function = bool(propagation*, state_base*& result) noexcept;
   explicit propagation(function* f) noexcept : failed(f) {}
   function* failed;
 };
@@ -60,8 +61,9 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept;
 /// Awaitables call this when the coroutine behind `handle` is suspended.
 template <class Promise>
 coroutine_base& suspended(std::coroutine_handle<Promise> handle, std::source_location site) noexcept {
-  static_assert(requires(Promise& p) { p.suspended_base(handle); },
-                "atoll's awaitables can be awaited only in coroutines that return atoll::future or atoll::stream");
+  static_assert(
+      requires(Promise& p) { p.suspended_base(handle); },
+      "atoll's awaitables can be awaited only in coroutines that return atoll::future or atoll::stream");
   coroutine_base& self = handle.promise().suspended_base(handle);
   self.site = site;
   self.since = current_shard->coarse_now;
@@ -328,12 +330,13 @@ class or_fail_awaiter final : propagation {
 
  private:
   template <class Promise>
-  static state_base* check(propagation* p) noexcept {
+  static bool check(propagation* p, state_base*& result) noexcept {
     auto& self = *static_cast<or_fail_awaiter*>(p);
     coroutine_base& waits = *self.self_;
     waits.propagates = nullptr;
-    if (!self.future_.failed()) return nullptr;
-    return Promise::fail_suspended(waits, self.future_.take_error());
+    if (!self.future_.failed()) return false;
+    result = Promise::fail_suspended(waits, self.future_.take_error());
+    return true;
   }
 
   future<T>& future_;

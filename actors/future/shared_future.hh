@@ -122,7 +122,8 @@ class shared_work {
     }
   }
   static future<> run(std::shared_ptr<core> c, std::shared_ptr<cancel_source> in) {
-    auto outcome = co_await as_result(in->run([c] { return c->work(); }));
+    auto work = [c] { return c->work(); };
+    auto outcome = co_await as_result(in->run(std::move(work)));
     if (c->running != in) co_return;  // everybody has left
     c->running = nullptr;
     if (!outcome) {

@@ -51,14 +51,13 @@ struct sweep_options {
   std::uint64_t failures = 1;          // in a row, in each run
   std::uint64_t runs_max = 2000;       // more allocations in one run are a mistake of the test
   std::uint32_t shard = 0;             // whose allocations fail; the body runs on this shard, the caller's
-  std::uint64_t abandoned_max = 0;     // failed futures that nobody reads, in a run
   bool may_succeed_despite_it = true;  // false: each failure has to be seen in the outcome
 };
 
 /// Runs the body with a failure at its first, second, ... allocation until a run has no failure; after two runs without
 /// any, which fill what grows once. A test failure is each run that ends otherwise than well or with
-/// `resource_exhausted`, takes 20 s, or leaves behind a block, a suspended coroutine, a scope or a failed future that
-/// nobody read. The body must not use what is left of an earlier run. Gives the number of runs that had a failure.
+/// `resource_exhausted`, takes 20 s, or leaves behind a block, a suspended coroutine or a scope; without a failure, a
+/// failed future that nobody read, too. The body must not use what is left of an earlier run. Gives the number of runs that had a failure.
 future<std::uint64_t> for_each_allocation_failure(std::function<future<>()> body, sweep_options options = {});
 
 }  // namespace atoll_root::atoll::testing

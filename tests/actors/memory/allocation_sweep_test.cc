@@ -63,7 +63,13 @@ ATOLL_SWEEP(coroutines) {
   }
 }
 
-ATOLL_SWEEP(failures_as_exceptions) { co_await fail_later(); }
+ATOLL_SWEEP(failures_as_exceptions) {
+  try {
+    co_await fail_later();
+  } catch (const atoll::status_error& e) {
+    EXPECT_EQ(e.code(), atoll::status_code::resource_exhausted);
+  }
+}
 
 ATOLL_SWEEP(then) {
   const auto n = co_await or_fail(later(text()).then([](std::string s) { return later(s + s); }));
@@ -136,12 +142,13 @@ ATOLL_SWEEP(interruptible_in_a_cancelled_context) {
 
 ATOLL_SWEEP(scopes) {
   int ended = 0;
+  std::string argument = text();
   atoll::scope s("a scope whose name is not a short one", [&ended](const atoll::error&) { ++ended; });
   const auto count = [&ended] { ++ended; };
   int started = 0;
   started += s.spawn([count] { return later(text()).discard_value().finally(count); }) ? 1 : 0;
   started += s.spawn([] { return fail_later(); }) ? 1 : 0;
-  started += s.spawn([](std::string) { return wait_for_long(); }, text()) ? 1 : 0;
+  started += s.spawn([](std::string) { return wait_for_long(); }, std::move(argument)) ? 1 : 0;
   co_await s.stop();
   EXPECT_EQ(s.running(), 0U);
 }
@@ -227,10 +234,15 @@ future<> push_all(atoll::channel<std::string>& to) {
 }
 future<std::size_t> pop_all(atoll::channel<std::string>& from) {
   std::size_t n = 0;
+  const auto pop = [&from] { return from.pop(); };
   while (true) {
-    const auto value = co_await or_fail(from.pop());
-    if (!value) co_return n;
-    EXPECT_EQ(value->size(), 100U);
+    const auto value = co_await as_result(atoll::detail::invoke_safely(pop));
+    if (!value) {
+      from.fail(value.error());  // who pushes would wait for ever
+      co_await atoll::fail(value.error());
+    }
+    if (!*value) co_return n;
+    EXPECT_EQ((*value)->size(), 100U);
     ++n;
   }
 }
