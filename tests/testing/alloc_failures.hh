@@ -51,6 +51,7 @@ struct sweep_options {
   std::uint64_t failures = 1;          // in a row, in each run
   std::uint64_t runs_max = 2000;       // more allocations in one run are a mistake of the test
   std::uint32_t shard = 0;             // whose allocations fail; the body runs on this shard, the caller's
+  bool keeps_blocks = false;           // the body leaves blocks behind by design: they are not counted
   bool may_succeed_despite_it = true;  // false: each failure has to be seen in the outcome
 };
 
