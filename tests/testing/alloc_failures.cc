@@ -110,7 +110,12 @@ future<> run_once(std::function<future<>()>& body, const sweep_options& options,
       delete there;
       return failed;
     };
-    run.failed = co_await submit_to(options.shard, end);
+    // The call itself may meet the failure.
+    while (true) {
+      const auto failed = co_await as_result(submit_to(options.shard, end));
+      if (failed) run.failed = *failed;
+      if (failed) break;
+    }
   }
 }
 
