@@ -45,7 +45,12 @@ void count_if_from_elsewhere(void* block) noexcept {
 
 void* open_heap(const memory_range& range) noexcept { return ::mi_heap_new_in_arena(range.arena); }
 void* exchange_heap(void* heap) noexcept { return ::mi_heap_set_default(static_cast<mi_heap_t*>(heap)); }
-void close_heap(void* heap) noexcept { ::mi_heap_delete(static_cast<mi_heap_t*>(heap)); }
+void close_heap(void* heap) noexcept {
+  // Empty pages would else stay with the thread, and their place in the range be taken for who gets it next.
+  ::mi_heap_collect(static_cast<mi_heap_t*>(heap), true);
+  ::mi_heap_delete(static_cast<mi_heap_t*>(heap));
+  ::mi_collect(true);
+}
 
 heap_use use_of(void* heap) noexcept {
   heap_use all;
