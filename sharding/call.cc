@@ -60,7 +60,11 @@ std::optional<error> call_base::arrive(void*& instance) noexcept {
     if (instance == nullptr) return core_->not_running();
     entered_ = true;
   }
-  task::context = context_ptr::make(values_);
+  try {
+    task::context = context_ptr::make(values_);
+  } catch (const std::bad_alloc&) {
+    return error(status_code::resource_exhausted);
+  }
   return std::nullopt;
 }
 

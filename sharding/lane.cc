@@ -3,6 +3,7 @@
 #include <atoll/sharding/lane.hh>
 
 #include <algorithm>
+#include <new>
 
 namespace atoll_root::atoll {
 
@@ -10,7 +11,8 @@ bool lane::publish() noexcept {
   if (unpublished_count_ == 0) return false;
   ring* lines = ring_.load(std::memory_order_relaxed);
   if (lines == nullptr) {
-    lines = new ring;
+    lines = new (std::nothrow) ring;
+    if (lines == nullptr) return false;  // tried again in the next pass
     ring_.store(lines, std::memory_order_release);
   }
   bool published = false;

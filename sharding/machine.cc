@@ -121,11 +121,18 @@ void read_memory(machine_info& machine, const std::string& root) {
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
     machine.address_space_limit_bytes = limit.rlim_cur;
   }
+  machine.limits = read_cgroup_limits(root);
 }
 
 std::string first_word(const std::string& text) { return text.substr(0, text.find_first_of(" \t\n")); }
 
 }  // namespace
+
+machine_info probe_memory(const std::string& root) {
+  machine_info machine;
+  read_memory(machine, root);
+  return machine;
+}
 
 machine_info probe_machine(const std::string& root) {
   machine_info machine;
@@ -136,7 +143,6 @@ machine_info probe_machine(const std::string& root) {
   if (online) machine.processors_online = static_cast<unsigned>(online->size());
   machine.nodes = read_nodes(root);
   read_memory(machine, root);
-  machine.limits = read_cgroup_limits(root);
   machine.io_uring = probe_io_uring();
   machine.membarrier = probe_membarrier();
   machine.event_loop = probe_event_loop();

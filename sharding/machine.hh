@@ -59,6 +59,9 @@ struct machine_info {
 /// `root` stands before /proc and /sys, for tests; the system calls are this machine's.
 machine_info probe_machine(const std::string& root = {});
 
+/// Only what plan_memory() uses: memory and limits. Under 1 ms.
+machine_info probe_memory(const std::string& root = {});
+
 enum class fact_state : std::uint8_t {
   ok,
   degraded,  // atoll runs, in the way `without` says

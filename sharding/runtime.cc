@@ -14,6 +14,7 @@
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/reactor/reactor.hh>
 #include <atoll/sharding/cgroup.hh>
+#include <atoll/sharding/memory_ranges.hh>
 #include <atoll/sharding/offload_pool.hh>
 #include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/submit.hh>
@@ -22,13 +23,15 @@ namespace atoll_root::atoll {
 
 /// What the threads share while they start and end.
 struct runtime::shared {
-  shared(mailroom& mail, const runtime_options& options, std::vector<processor> allowed)
-      : everyone(static_cast<std::ptrdiff_t>(mail.shards())),
+  shared(mailroom& mail, const runtime_options& options, std::vector<processor> allowed, shard_ranges ranges)
+      : memory(std::move(ranges)),
+        everyone(static_cast<std::ptrdiff_t>(mail.shards())),
         failures(mail.shards()),
         processors(std::move(allowed)),
         foreign(std::make_shared<foreign_gate>(mail)),
         offload(mail, options.offload, processors) {}
 
+  const shard_ranges memory;
   std::barrier<> everyone;
   std::atomic<bool> failed{false};
   std::vector<std::optional<error>> failures;  // of a shard's start, by shard
@@ -69,6 +72,7 @@ runtime::runtime(const runtime_options& options, mailroom& mail) noexcept : opti
 
 void runtime::run_shard(shard_id id, shared& state) {
   if (options_.pin) bind_thread(state.processors[id % state.processors.size()]);
+  shard_memory memory(state.memory.budget_bytes, state.memory.of(id));
   std::optional<reactor> loop;
   auto io = make_epoll_backend();
   if (io) {
@@ -91,6 +95,7 @@ void runtime::run_shard(shard_id id, shared& state) {
   state.everyone.arrive_and_wait();
   if (state.failed) return;
 
+  memory.attach(loop->context());
   sharding_local local(*loop, mail_, id, state.processors, state.foreign, state.offload);
   loop->context().slot<sharding_local>(shard_slot::sharding) = &local;
   loop->context().pollers->add(local.mail);
@@ -114,6 +119,7 @@ void runtime::run_shard(shard_id id, shared& state) {
   // No reactor goes while another shard may still wake it, no core while a ref may be used.
   state.everyone.arrive_and_wait();
   if (id == 0) static_cast<void>(work.get_result());
+  memory.detach();
 }
 
 result<int> runtime::run(const runtime_options& given, main_function main) {
@@ -130,8 +136,10 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
     if (auto understood = levels.set(options.log); !understood) return std::move(understood).error();
   }
   if (options.seed == 0) options.seed = system_seed();
+  auto ranges = lend_ranges(options, *processors);
+  if (!ranges) return std::move(ranges).error();
   mailroom mail(options.shards);
-  shared state(mail, options, *std::move(processors));
+  shared state(mail, options, *std::move(processors), *std::move(ranges));
   state.main = std::move(main);
   runtime process(options, mail);
 

@@ -138,13 +138,13 @@ class sharded : public sharded_ref<S> {
     static_assert((sendable<A> && ...), "the arguments of start() travel to every shard");
     ATOLL_ASSERT(!runs(), "start() of a started service");
     service_core& core = core_or_new();
-    core.stop_all = [&core] { return stop_everywhere(core); };
     // Named before the co_await, as docs/compilers.md says.
     const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
       auto instance = make_instance(packed);
       if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
       core.open(instance.release());
     };
+    core.stop_all = [&core] { return stop_everywhere(core); };
     // In no caller's context: a deadline that passes half-way would leave half a service.
     auto made = co_await as_result(with_context({}, [&make] { return on_all_shards(make); }));
     if (made) co_return;
@@ -156,8 +156,14 @@ class sharded : public sharded_ref<S> {
   /// served are waited for, and the instances are destroyed. The first failure of an S::stop() is the result.
   future<> stop() {
     if (!runs()) return make_ready_future();
-    this->core_->stop_all = nullptr;
-    return stop_everywhere(*this->core_);
+    service_core& core = *this->core_;
+    core.stop_all = nullptr;
+    auto stopped = detail::invoke_safely(stop_everywhere, core);
+    // Without memory to begin with, it is as before.
+    if (stopped.available() && stopped.failed() && core.instance() != nullptr) {
+      core.stop_all = [&core] { return stop_everywhere(core); };
+    }
+    return stopped;
   }
 
   /// This shard's instance. REQUIRES: started.
@@ -201,7 +207,11 @@ class sharded : public sharded_ref<S> {
         return instance == nullptr ? make_ready_future() : instance->stop();
       }));
     }
-    co_await on_all_shards([&core] { return destroy_here(core); });
+    while (true) {
+      auto destroyed = co_await as_result(on_all_shards([&core] { return destroy_here(core); }));
+      if (destroyed || destroyed.error().code() != status_code::resource_exhausted) break;
+      co_await yield();  // no memory to ask a shard: its instance has to go all the same
+    }
     if (!stopped) co_await fail(std::move(stopped).error());
   }
 

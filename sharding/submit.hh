@@ -27,8 +27,13 @@ auto submit_to(shard_id to, F f) -> future<detail::unwrapped<std::invoke_result_
 template <class F>
 future<> on_all_shards(F f) {
   std::vector<future<>> started;
+  started.reserve(shard_count());
   for (shard_id s = 0; s < shard_count(); ++s) {
-    started.push_back(submit_to(s, [f]() mutable { return detail::invoke_and_await(f).discard_value(); }));
+    // A shard that can't be told, for want of memory, must not keep us from waiting for the others.
+    const auto tell = [&f, s] {
+      return submit_to(s, [f]() mutable { return detail::invoke_and_await(f).discard_value(); });
+    };
+    started.push_back(detail::invoke_safely(tell));
   }
   std::optional<error> first;
   for (auto& each : started) {

@@ -28,7 +28,7 @@ grep_rule '_clock::now\(|clock_gettime|gettimeofday|nanosleep|sleep_for|sleep_un
   "time comes through the clock seam: mono_now(), sleep()"
 grep_rule 'random_device|\brand\(|getrandom' '^sharding/runtime\.cc$' "chance comes from this_shard().random"
 grep_rule 'thread_local' '^actors/reactor/shard\.(hh|cc)$' "what is ambient hangs off this_shard()"
-grep_rule 'std::(mutex|shared_mutex|condition_variable|recursive_mutex)' '^sharding/offload_pool\.(hh|cc)$' \
+grep_rule 'std::(mutex|shared_mutex|condition_variable|recursive_mutex)' '^sharding/(offload_pool|memory_ranges)\.(hh|cc)$' \
   "shards share nothing: send a message"
 grep_rule 'std::(jthread|thread)\b|pthread_create' '^(sharding/(runtime\.cc|offload_pool\.(hh|cc))|services/gateway/grpc_engine\.cc)$' \
   "threads are made by the runtime and the bridges alone"

@@ -168,10 +168,11 @@ class interruptible_wait final : wait_state<T>, task {
     if (source.available()) return source;
     if (const error* reason = cancellation()) {
       // The outcome is nobody's any more; a node waits for it all the same, so that a failure is not called abandoned.
-      start_detached(std::move(source));
+      make(source);
       return make_failed_future<T>(*reason);
     }
-    auto* w = make(std::move(source));
+    auto* w = make(source);
+    if (w == nullptr) return make_failed_future<T>(error(status_code::resource_exhausted));
     future<T> f(static_cast<state<T>&>(*w));
     w->watch_context();
     return f;
@@ -180,12 +181,14 @@ class interruptible_wait final : wait_state<T>, task {
  private:
   explicit interruptible_wait(future<T> source) noexcept
       : wait_state<T>(&destroy, &cancelled), task(&ready), source_(std::move(source)) {}
-  static interruptible_wait* make(future<T> source) {
-    auto* w = ::new (pool_allocate(sizeof(interruptible_wait))) interruptible_wait(std::move(source));
+  /// Null without memory.
+  static interruptible_wait* make(future<T>& source) noexcept {
+    void* block = pool_try_allocate(sizeof(interruptible_wait));
+    if (block == nullptr) return nullptr;
+    auto* w = ::new (block) interruptible_wait(std::move(source));
     w->source_.notify(*w);
     return w;
   }
-  static void start_detached(future<T> source) { make(std::move(source)); }
 
   static void ready(task* t) noexcept {
     auto* self = static_cast<interruptible_wait*>(t);

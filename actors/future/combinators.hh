@@ -126,6 +126,20 @@ future<> run_in_race(race<T>& r, std::size_t index, F& f) {
   r.losers.cancel(error(status_code::cancelled, "another one was first"));
 }
 
+/// One that could not be started, for want of memory, has failed first.
+template <class T, class Futures>
+void look_at_starts(race<T>& r, Futures& all) noexcept {
+  std::size_t index = 0;
+  for (auto& each : all) {
+    if (!r.first && each.available() && each.failed()) {
+      r.first.emplace(first_ready<T>{index, each.take_error()});
+      each = make_ready_future();
+      r.losers.cancel(error(status_code::cancelled, "another one was first"));
+    }
+    ++index;
+  }
+}
+
 }  // namespace detail
 
 /// Starts all, takes the first outcome, failed or not, cancels the others and waits for them. All give the same type.
@@ -138,12 +152,9 @@ auto when_any(F f, More... more) -> future<first_ready<detail::unwrapped<std::in
     const auto start = [&](auto& each) { return detail::run_in_race<T>(r, index++, each); };
     return std::array<future<>, 1 + sizeof...(More)>{start(f), start(more)...};
   }()};
-  std::optional<error> failed;  // only for want of memory
-  for (auto& each : all) {
-    auto ended = co_await as_result(std::move(each));
-    if (!ended) failed = ended.error();
-  }
-  if (!r.first) co_return failed ? *failed : error(status_code::internal, "nobody was first");
+  detail::look_at_starts(r, all);
+  for (auto& each : all) static_cast<void>(co_await as_result(std::move(each)));
+  if (!r.first) co_return error(status_code::internal, "nobody was first");
   co_return std::move(*r.first);
 }
 /// The same of a list; `invalid_argument` for an empty one.
@@ -155,12 +166,9 @@ auto when_any(std::vector<F> functions) -> future<first_ready<detail::unwrapped<
   std::vector<future<>> all;
   all.reserve(functions.size());
   for (std::size_t i = 0; i < functions.size(); ++i) all.push_back(detail::run_in_race<T>(r, i, functions[i]));
-  std::optional<error> failed;
-  for (auto& each : all) {
-    auto ended = co_await as_result(std::move(each));
-    if (!ended) failed = ended.error();
-  }
-  if (!r.first) co_return failed ? *failed : error(status_code::internal, "nobody was first");
+  detail::look_at_starts(r, all);
+  for (auto& each : all) static_cast<void>(co_await as_result(std::move(each)));
+  if (!r.first) co_return error(status_code::internal, "nobody was first");
   co_return std::move(*r.first);
 }
 

@@ -65,8 +65,9 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept;
 /// Awaitables call this when the coroutine behind `handle` is suspended.
 template <class Promise>
 coroutine_base& suspended(std::coroutine_handle<Promise> handle, std::source_location site) noexcept {
-  static_assert(requires(Promise& p) { p.suspended_base(handle); },
-                "atoll's awaitables can be awaited only in coroutines that return atoll::future or atoll::stream");
+  static_assert(
+      requires(Promise& p) { p.suspended_base(handle); },
+      "atoll's awaitables can be awaited only in coroutines that return atoll::future or atoll::stream");
   coroutine_base& self = handle.promise().suspended_base(handle);
   self.site = site;
   self.since = current_shard->coarse_now;

@@ -132,7 +132,11 @@ class shared_work {
       co_return;
     }
     if (c->good_for > duration::zero()) {
-      c->value = *outcome;
+      try {
+        c->value = *outcome;
+      } catch (...) {  // then it is not kept
+        c->value.reset();
+      }
       c->good_until = saturating_add(mono_now(), c->good_for);
     }
     while (!c->waiting.empty()) c->waiting.complete_first(*outcome);

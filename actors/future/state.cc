@@ -10,8 +10,9 @@ void report_abandoned(const error& e) noexcept {
   if (!on_shard()) return;
   ++this_shard().failures_abandoned;
   const auto origin = e.origin();
-  log_warning("a failed future was dropped unread: {} (from {}:{}, {})", e.to_string(), origin.file_name(),
-              origin.line(), origin.function_name());
+  // Not to_string(), which may find no memory.
+  log_warning("a failed future was dropped unread: {}{}{} (from {}:{}, {})", to_string(e.code()),
+              e.message().empty() ? "" : ": ", e.message(), origin.file_name(), origin.line(), origin.function_name());
 }
 
 }  // namespace atoll_root::atoll::detail

@@ -67,6 +67,7 @@ class frame_pool {
     if (!on) release();
     limit_ = full_limit_ = on ? default_limit : 0;
   }
+  [[nodiscard]] bool is_on() const noexcept { return limit_ != 0; }
   /// Gives all kept blocks back to the allocator; returns how many bytes.
   std::size_t release() noexcept;
 

@@ -30,6 +30,7 @@ class timer_queue;
 class poller_list;
 class metrics_registry;
 class ticker;
+class shard_memory;
 struct shard;
 namespace detail {
 struct coroutine_base;
@@ -48,6 +49,11 @@ using shard_id = std::uint32_t;
 /// What the upper layers keep per shard: one pointer each, owned by the layer that set it.
 enum class shard_slot : std::uint8_t { sharding, rpc, services, testing, count };
 
+struct address_range {
+  std::uintptr_t start = 0;
+  std::uintptr_t bytes = UINTPTR_MAX;  // everything
+};
+
 struct shard {
   explicit shard(clock& its_time) : time(&its_time), tasks(its_time) {}
 
@@ -64,6 +70,8 @@ struct shard {
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
   clock* time;
   timer_queue* timers = nullptr;
+  address_range own_range;  // where this shard's blocks are, as shard_memory knows
+  std::uint64_t blocks_from_elsewhere = 0;
   scheduler tasks;
   intrusive_list<detail::coroutine_hook> coroutines;  // that have been suspended and still have a frame
 
@@ -72,6 +80,7 @@ struct shard {
   io_backend* io = nullptr;
   poller_list* pollers = nullptr;
   metrics_registry* metrics = nullptr;
+  shard_memory* memory = nullptr;
   rng random;
   std::uint64_t failures_abandoned = 0;
   std::uint64_t scopes_leaked = 0;

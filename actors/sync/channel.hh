@@ -38,7 +38,7 @@ class channel {
       poppers_.complete_first(std::move(value));
       return make_ready_future();
     }
-    if (values_.size() < capacity_) {
+    if (values_.size() < capacity_ && pushers_.empty()) {
       values_.push_back(std::move(value));
       return make_ready_future();
     }
@@ -46,7 +46,7 @@ class channel {
   }
   /// False if it is full or closed; the value is then untouched.
   bool try_push(T& value) {
-    if (closed_ || failed_ || (poppers_.empty() && values_.size() >= capacity_)) return false;
+    if (closed_ || failed_ || (poppers_.empty() && (values_.size() >= capacity_ || !pushers_.empty()))) return false;
     static_cast<void>(push(std::move(value)));
     return true;
   }
@@ -90,18 +90,26 @@ class channel {
     return poppers_.failure(failed_ ? *failed_ : error(status_code::unavailable, "closed"));
   }
   T take() {
-    if (values_.empty()) {  // capacity 0: from the hand of the first pusher
+    if (values_.empty()) {  // from the hand of the first pusher: capacity 0, or no memory
       T value = std::move(pushers_.first_wants());
       pushers_.complete_first();
       return value;
     }
     T value = std::move(values_.front());
     values_.pop_front();
-    if (!pushers_.empty()) {
-      values_.push_back(std::move(pushers_.first_wants()));
+    refill();
+    return value;
+  }
+  /// Lets in who waits for room. Without memory they wait on, until somebody pops again.
+  void refill() {
+    while (!pushers_.empty() && values_.size() < capacity_) {
+      try {
+        values_.push_back(std::move(pushers_.first_wants()));
+      } catch (const std::bad_alloc&) {
+        return;
+      }
       pushers_.complete_first();
     }
-    return value;
   }
 
   std::deque<T> values_;

@@ -27,18 +27,28 @@ void scope::core::ended(const result<>& outcome) noexcept {
         log_error("scope {}: its error handler threw", empty.name());
       }
     } else {
-      const auto origin = outcome.error().origin();
-      log_warning("scope {}: {} (from {}:{}, {})", empty.name(), outcome.error().to_string(), origin.file_name(),
-                  origin.line(), origin.function_name());
+      const error& e = outcome.error();
+      const auto origin = e.origin();
+      // Not to_string(), which may find no memory.
+      log_warning("scope {}: {}{}{} (from {}:{}, {})", empty.name(), to_string(e.code()),
+                  e.message().empty() ? "" : ": ", e.message(), origin.file_name(), origin.line(),
+                  origin.function_name());
     }
   }
   if (--running > 0) return;
+  if (closed) all_ended.set_value();
   while (!empty.empty()) empty.complete_first();
 }
 
 future<> scope::close() {
   core_->closed = true;
-  const auto kept = core_;
+  if (core_->running == 0) return make_ready_future();
+  // Needs no memory: else want of it would end the caller, and with it what the work refers to.
+  if (!std::exchange(core_->awaited, true)) return core_->all_ended.get_future();
+  return wait_as_well(core_);
+}
+
+future<> scope::wait_as_well(std::shared_ptr<core> kept) {
   while (kept->running > 0) {
     // Out of reach of the caller's deadline: what was spawned refers to what the caller is about to destroy.
     auto ended = [&kept] {

@@ -69,13 +69,16 @@ class scope {
   struct core {
     core(std::string name, error_handler handler) : empty("scope", std::move(name)), on_error(std::move(handler)) {}
     void ended(const result<>& outcome) noexcept;
-    detail::wait_queue<void> empty;
+    promise<> all_ended;             // after closing; for the first who waits for it
+    detail::wait_queue<void> empty;  // for the others
     cancel_source context;
     error_handler on_error;
     std::size_t running = 0;
     std::uint64_t failures = 0;
     bool closed = false;
+    bool awaited = false;
   };
+  static future<> wait_as_well(std::shared_ptr<core> kept);
 
   template <class F, class... A>
   static future<> run(std::shared_ptr<core> c, F f, A... arguments) {

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// mimalloc: an exclusive arena for each range, a heap in it for the shard's thread, and operators new and delete that
+// ask reclaimers (Debian's mimalloc is built as C: its own operator new ends the process where there is no memory).
+// The operators are weak, so that a program, or a test of failing allocations, may have its own.
+#include <mimalloc.h>
+
+#include <new>
+
+#include <atoll/actors/memory/allocator.hh>
+
+namespace atoll_root::atoll {
+
+bool allocator_keeps_budgets() noexcept { return true; }
+
+bool manage_range(memory_range& range) noexcept {
+  return ::mi_manage_os_memory_ex(range.start, range.bytes, false, false, true, -1, true, &range.arena);
+}
+
+namespace detail {
+namespace {
+
+/// What the standard wants of operator new, after the shard's reclaimers.
+template <class Allocate>
+[[gnu::noinline]] void* allocate_again(std::size_t bytes, const Allocate& allocate) {
+  for (int round = 0; reclaim_for(bytes, round); ++round) {
+    if (void* block = allocate()) return block;
+  }
+  while (const std::new_handler handler = std::get_new_handler()) {
+    handler();
+    if (void* block = allocate()) return block;
+  }
+  throw std::bad_alloc();
+}
+
+void count_if_from_elsewhere(void* block) noexcept {
+  shard* s = current_shard;
+  if (s == nullptr || reinterpret_cast<std::uintptr_t>(block) - s->own_range.start < s->own_range.bytes) [[likely]]
+    return;
+  if (block != nullptr) ++s->blocks_from_elsewhere;
+}
+
+}  // namespace
+
+void* open_heap(const memory_range& range) noexcept { return ::mi_heap_new_in_arena(range.arena); }
+void* exchange_heap(void* heap) noexcept { return ::mi_heap_set_default(static_cast<mi_heap_t*>(heap)); }
+void close_heap(void* heap) noexcept {
+  // Empty pages would else stay with the thread, and their place in the range be taken for who gets it next.
+  ::mi_heap_collect(static_cast<mi_heap_t*>(heap), true);
+  ::mi_heap_delete(static_cast<mi_heap_t*>(heap));
+  ::mi_collect(true);
+}
+
+heap_use use_of(void* heap) noexcept {
+  heap_use all;
+  const auto add = [](const mi_heap_t*, const mi_heap_area_t* area, void*, std::size_t, void* to) {
+    auto* sum = static_cast<heap_use*>(to);
+    sum->blocks_bytes += area->used * area->full_block_size;
+    sum->pages_bytes += area->reserved;
+    return true;
+  };
+  ::mi_heap_visit_blocks(static_cast<mi_heap_t*>(heap), false, add, &all);
+  return all;
+}
+
+void ask_reclaimers_for_memory() noexcept {}
+
+void* allocate(std::size_t bytes) {
+  if (void* block = ::mi_malloc(bytes)) [[likely]]
+    return block;
+  return allocate_again(bytes, [bytes] { return ::mi_malloc(bytes); });
+}
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  if (void* block = ::mi_malloc_aligned(bytes, alignment)) [[likely]]
+    return block;
+  return allocate_again(bytes, [bytes, alignment] { return ::mi_malloc_aligned(bytes, alignment); });
+}
+void free(void* block) noexcept {
+  count_if_from_elsewhere(block);
+  ::mi_free(block);
+}
+
+}  // namespace detail
+}  // namespace atoll_root::atoll
+
+// NOLINTBEGIN(misc-new-delete-overloads): all of them are here.
+#define ATOLL_WEAK __attribute__((weak))
+
+namespace {
+
+template <class... Alignment>
+void* allocate_or_null(std::size_t bytes, Alignment... alignment) noexcept {
+  try {
+    return atoll::detail::allocate(bytes, alignment...);
+  } catch (...) {
+    return nullptr;
+  }
+}
+std::size_t number(std::align_val_t alignment) noexcept { return static_cast<std::size_t>(alignment); }
+
+}  // namespace
+
+ATOLL_WEAK void* operator new(std::size_t n) { return atoll::detail::allocate(n); }
+ATOLL_WEAK void* operator new[](std::size_t n) { return atoll::detail::allocate(n); }
+ATOLL_WEAK void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return allocate_or_null(n); }
+ATOLL_WEAK void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return allocate_or_null(n); }
+ATOLL_WEAK void* operator new(std::size_t n, std::align_val_t a) { return atoll::detail::allocate(n, number(a)); }
+ATOLL_WEAK void* operator new[](std::size_t n, std::align_val_t a) { return atoll::detail::allocate(n, number(a)); }
+ATOLL_WEAK void* operator new(std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return allocate_or_null(n, number(a));
+}
+ATOLL_WEAK void* operator new[](std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return allocate_or_null(n, number(a));
+}
+ATOLL_WEAK void operator delete(void* p) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete[](void* p) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete(void* p, std::size_t) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete[](void* p, std::size_t) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete(void* p, const std::nothrow_t&) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete[](void* p, const std::nothrow_t&) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete(void* p, std::align_val_t) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete[](void* p, std::align_val_t) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete(void* p, std::size_t, std::align_val_t) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { atoll::detail::free(p); }
+// NOLINTEND(misc-new-delete-overloads)

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/memory_ranges.hh>
+
+#include <numa.h>
+#include <numaif.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/sharding/memory_plan.hh>
+
+namespace atoll_root::atoll {
+namespace {
+
+constexpr logger memory_log{"memory"};
+
+/// A range the allocator manages, of this process for good.
+struct managed_range {
+  memory_range range;
+  int node;
+  bool lent;
+};
+
+/// Runtimes on several threads share it. Never destroyed: the ranges outlive everything.
+struct managed_ranges {
+  std::mutex guard;
+  std::vector<managed_range> all;
+};
+managed_ranges& managed() {
+  static auto& ranges = *new managed_ranges;
+  return ranges;
+}
+
+/// Bytes of a shard as the range that goes with it.
+std::uint64_t range_bytes(std::uint64_t budget) noexcept {
+  return std::max(budget / memory_unit_bytes, std::uint64_t{1}) * memory_unit_bytes;
+}
+
+void bind_to_node(const memory_range& range, int node) noexcept {
+  std::array<unsigned long, 1024 / (8 * sizeof(unsigned long))> mask{};
+  const auto bit = static_cast<std::size_t>(node);
+  if (bit >= 1024) return;
+  mask[bit / (8 * sizeof(unsigned long))] = 1UL << (bit % (8 * sizeof(unsigned long)));
+  // Preferred, not strict: a page elsewhere is slow, none is an end.
+  if (::mbind(range.start, range.bytes, MPOL_PREFERRED, mask.data(), 1024, 0) != 0) {
+    memory_log.warning("can't bind a shard's memory to NUMA node {}: {}", node, std::strerror(errno));
+  }
+}
+
+/// Addresses nobody may touch yet, at a multiple of the unit; null and errno where the kernel refuses.
+void* map_addresses(std::uint64_t bytes) noexcept {
+  const std::uint64_t wide = bytes + memory_unit_bytes;
+  void* mapped = ::mmap(nullptr, wide, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* first = static_cast<char*>(mapped);
+  const std::uint64_t past = reinterpret_cast<std::uintptr_t>(first) % memory_unit_bytes;
+  const std::uint64_t before = past == 0 ? 0 : memory_unit_bytes - past;
+  if (before > 0) ::munmap(first, before);
+  if (before < memory_unit_bytes) ::munmap(first + before + bytes, memory_unit_bytes - before);
+  return first + before;
+}
+
+result<memory_range> lend(std::uint64_t bytes, int node) {
+  auto& known = managed();
+  const std::lock_guard lock(known.guard);
+  for (auto& each : known.all) {
+    if (each.lent || each.node != node || each.range.bytes != bytes) continue;
+    each.lent = true;
+    return each.range;
+  }
+  known.all.reserve(known.all.size() + 1);
+  memory_range made{.start = map_addresses(bytes), .bytes = bytes};
+  if (made.start == nullptr) {
+    return error(status_code::resource_exhausted,
+                 "can't have " + rounded_bytes(bytes) + " of addresses for a shard: " + std::strerror(errno));
+  }
+  if (node >= 0) bind_to_node(made, node);
+  if (!manage_range(made)) {
+    ::munmap(made.start, bytes);
+    return error(status_code::resource_exhausted,
+                 "the allocator can't keep more than " + std::to_string(known.all.size()) + " shards to their memory");
+  }
+  known.all.push_back({made, node, true});
+  return made;
+}
+
+/// Where nobody asked for a budget, the shards run without.
+result<shard_ranges> without(shard_ranges lent, const runtime_options& options, error why) {
+  if (options.memory_bytes != 0) return why;
+  memory_log.warning("some shards' memory is not bounded: {}", why.message());
+  return lent;
+}
+
+}  // namespace
+
+shard_ranges::~shard_ranges() {
+  auto& known = managed();
+  const std::lock_guard lock(known.guard);
+  for (auto& each : known.all) {
+    for (const auto& range : ranges_) each.lent = each.lent && each.range.start != range.start;
+  }
+}
+
+result<shard_ranges> lend_ranges(const runtime_options& options, const std::vector<processor>& processors) {
+  shard_ranges lent;
+  const machine_info machine = probe_memory();
+  auto plan = plan_memory(machine, options.shards, options);
+  if (!plan) return without(std::move(lent), options, std::move(plan).error());
+  lent.budget_bytes = plan->shard_bytes;
+  if (!allocator_keeps_budgets()) {
+    if (options.memory_bytes != 0) {
+      memory_log.warning("--memory is not enforced: this build has the system's allocator");
+    }
+    return lent;
+  }
+  if (machine.address_space_limit_bytes && options.memory_bytes == 0) {
+    return without(std::move(lent), options,
+                   error(status_code::resource_exhausted, "the address space is limited (RLIMIT_AS)"));
+  }
+  const bool nodes = ::numa_available() >= 0 && ::numa_max_node() > 0;
+  for (shard_id id = 0; id < options.shards; ++id) {
+    const int node = nodes && options.pin ? processors[id % processors.size()].numa_node : -1;
+    auto range = lend(range_bytes(plan->shard_bytes), node);
+    if (!range) return without(std::move(lent), options, std::move(range).error());
+    lent.ranges_.push_back(*range);
+  }
+  return lent;
+}
+
+}  // namespace atoll_root::atoll

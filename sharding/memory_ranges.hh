@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// Where the shards' memory lies: ranges of addresses, each bound to a NUMA node, lent to one shard at a time.
+//
+//   auto ranges = atoll::lend_ranges(options, processors);      // result<shard_ranges>; before the shards start
+//   shard_memory memory(ranges->budget_bytes, ranges->of(id));  // on the shard's thread
+//
+// Nothing is committed: a page is the process's when it is written first. The allocator never gives a range back, so a
+// later runtime of the process gets the range of an earlier one where it wants as much on the same node.
+// Who gets none, with one line in the log, allocates like any thread: where the address space is limited (RLIMIT_AS),
+// the plan can't be met or the kernel or the allocator refuse (mimalloc manages 63 ranges a process), unless
+// memory was asked for by --memory: then these are errors. With the system's allocator there are no ranges.
+// Thread rules: any thread that is no shard.
+#pragma once
+
+#include <vector>
+
+#include <atoll/actors/memory/shard_memory.hh>
+#include <atoll/sharding/runtime.hh>
+
+namespace atoll_root::atoll {
+
+class shard_ranges {
+ public:
+  shard_ranges() noexcept = default;
+  shard_ranges(shard_ranges&& other) noexcept
+      : budget_bytes(std::exchange(other.budget_bytes, 0)), ranges_(std::move(other.ranges_)) {}
+  shard_ranges& operator=(shard_ranges&&) = delete;
+  /// Others may have them. REQUIRES: the shard_memory of each is gone.
+  ~shard_ranges();
+
+  /// Empty where there is none.
+  [[nodiscard]] memory_range of(shard_id shard) const noexcept {
+    return shard < ranges_.size() ? ranges_[shard] : memory_range{};
+  }
+
+  std::uint64_t budget_bytes = 0;  // of each shard; 0: unknown
+
+ private:
+  friend result<shard_ranges> lend_ranges(const runtime_options& options, const std::vector<processor>& processors);
+  std::vector<memory_range> ranges_;
+};
+
+/// One for each of options.shards, where it runs. Errors, one line each, only where options.memory_bytes is not 0: what
+/// plan_memory() says, `resource_exhausted`.
+result<shard_ranges> lend_ranges(const runtime_options& options, const std::vector<processor>& processors);
+
+}  // namespace atoll_root::atoll

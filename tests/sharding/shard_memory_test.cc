@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// Each shard's memory: its budget, its reclaimers, what is freed on another shard.
+#include <sys/resource.h>
+
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include <atoll/actors/memory/buffer.hh>
+#include <atoll/actors/memory/shard_memory.hh>
+#include <atoll/actors/metrics/metrics.hh>
+#include <atoll/sharding/memory_ranges.hh>
+#include <atoll/sharding/submit.hh>
+#include <atoll/testing/atoll_test.hh>
+
+namespace {
+
+using atoll::as_result;
+using atoll::future;
+using atoll::this_shard;
+
+constexpr std::uint64_t mebi = 1 << 20;
+constexpr std::uint64_t budget = 64 * mebi;  // of a shard
+
+/// Runs a body on two shards of 64 MiB each.
+void run_bounded(future<> (*body)()) {
+  atoll::runtime_options options;
+  options.shards = 2;
+  options.memory_bytes = 2 * budget;
+  const auto main = [body] { return body().then([] { return 0; }); };
+  const auto outcome = atoll::runtime::run(options, main);
+  EXPECT_TRUE(outcome) << outcome.error().to_string();
+}
+
+#define ATOLL_BOUNDED_TEST(name)                                                                    \
+  future<> name();                                                                                  \
+  TEST(shard_memory, name) {                                                                        \
+    if (!atoll::allocator_keeps_budgets()) GTEST_SKIP() << "the system's allocator bounds nothing"; \
+    run_bounded(&name);                                                                             \
+  }                                                                                                 \
+  future<> name()
+
+using blocks = std::vector<std::unique_ptr<char[]>>;  // NOLINT
+
+/// Allocates until there is nothing left; how many bytes that were.
+std::uint64_t fill(blocks& kept, std::size_t bytes) {
+  std::uint64_t all = 0;
+  try {
+    while (all < 4 * budget) {
+      kept.push_back(std::make_unique_for_overwrite<char[]>(bytes));  // NOLINT
+      all += bytes;
+    }
+  } catch (const std::bad_alloc&) {
+    return all;
+  }
+  return all;
+}
+
+ATOLL_BOUNDED_TEST(ends_at_its_budget_and_the_other_shard_does_not_notice) {
+  blocks kept;
+  const auto here = fill(kept, 10'000);
+  EXPECT_GT(here, budget * 3 / 4);
+  EXPECT_LE(here, budget);
+  kept.resize(kept.size() - 20);  // the call needs some, too
+  const auto there = co_await atoll::submit_to(1, [] {
+    blocks others;
+    return fill(others, 10'000);
+  });
+  EXPECT_GT(there, budget * 3 / 4);
+  kept.clear();
+  const auto s = this_shard().memory->statistics();
+  EXPECT_EQ(s.budget_bytes, budget);
+  EXPECT_TRUE(s.enforced);
+  EXPECT_GT(s.failures, 0U);
+  EXPECT_LT(s.used_bytes, budget / 2);
+  blocks again;
+  EXPECT_GT(fill(again, 10'000), budget * 3 / 4);
+}
+
+future<> take_too_much() {
+  blocks kept;
+  while (true) kept.push_back(std::make_unique_for_overwrite<char[]>(100'000));  // NOLINT
+  co_return;
+}
+
+ATOLL_BOUNDED_TEST(a_coroutine_that_wants_too_much_fails_with_resource_exhausted) {
+  const auto outcome = co_await as_result(take_too_much());
+  EXPECT_FALSE(outcome);
+  if (!outcome) {
+    EXPECT_EQ(outcome.error().code(), atoll::status_code::resource_exhausted);
+  }
+  const auto far = co_await as_result(atoll::submit_to(1, [] { return take_too_much(); }));
+  EXPECT_FALSE(far);
+  if (!far) {
+    EXPECT_EQ(far.error().code(), atoll::status_code::resource_exhausted);
+  }
+}
+
+ATOLL_BOUNDED_TEST(asks_reclaimers_in_their_order_before_it_fails) {
+  blocks cache;
+  std::string asked;
+  std::size_t wanted_most = 0;
+  const atoll::reclaimer last(
+      [&asked](std::size_t) -> std::size_t {
+        if (asked.size() < 20) asked += 'b';
+        return 0;
+      },
+      1);
+  const atoll::reclaimer throws([](std::size_t) -> std::size_t { throw std::bad_alloc(); });
+  const atoll::reclaimer first([&](std::size_t wanted) -> std::size_t {
+    if (asked.size() < 20) asked += 'a';
+    wanted_most = std::max(wanted_most, wanted);
+    const std::size_t n = cache.size();
+    cache.clear();
+    return n * 10'000;
+  });
+  asked.reserve(32);
+  for (std::uint64_t i = 0; i < budget / 2 / 10'000; ++i) {
+    cache.push_back(std::make_unique_for_overwrite<char[]>(10'000));  // NOLINT
+  }
+  blocks kept;
+  EXPECT_GT(fill(kept, 10'001), budget * 3 / 4);
+  EXPECT_TRUE(cache.empty());
+  EXPECT_TRUE(asked.starts_with("aab")) << asked;  // freed; then nothing more: the next is asked
+  EXPECT_GE(wanted_most, 10'001U);
+  const auto s = this_shard().memory->statistics();
+  EXPECT_GT(s.reclaims, 0U);
+  EXPECT_GE(s.reclaimed_bytes, budget / 3);
+  kept.clear();
+  co_return;
+}
+
+ATOLL_BOUNDED_TEST(a_reclaimer_that_lies_does_not_hold_the_shard) {
+  std::uint64_t asked = 0;
+  const atoll::reclaimer liar([&asked](std::size_t) -> std::size_t {
+    ++asked;
+    return 1;
+  });
+  EXPECT_THROW(static_cast<void>(::operator new(2 * budget)), std::bad_alloc);
+  EXPECT_GT(asked, 0U);
+  EXPECT_LE(asked, static_cast<std::uint64_t>(atoll::shard_memory::rounds_max));
+  EXPECT_EQ(::operator new(2 * budget, std::nothrow), nullptr);
+  co_return;
+}
+
+ATOLL_BOUNDED_TEST(allocations_within_a_reclaimer_fail_at_once) {
+  int asked = 0;
+  int failed = 0;
+  const atoll::reclaimer greedy([&](std::size_t) -> std::size_t {
+    ++asked;
+    if (::operator new(2 * budget, std::nothrow) == nullptr) ++failed;
+    return 0;
+  });
+  EXPECT_EQ(::operator new(2 * budget, std::nothrow), nullptr);
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(failed, 1);
+  co_return;
+}
+
+ATOLL_BOUNDED_TEST(the_free_lists_are_the_first_to_go) {
+  std::vector<void*> pooled;
+  for (int i = 0; i < 1000; ++i) pooled.push_back(atoll::pool_allocate(1024));
+  for (void* each : pooled) atoll::pool_free(each, 1024);
+  EXPECT_EQ(::operator new(2 * budget, std::nothrow), nullptr);
+  EXPECT_GE(this_shard().memory->statistics().reclaimed_bytes, 1'000'000U);
+  co_return;
+}
+
+ATOLL_BOUNDED_TEST(large_blocks_come_from_the_budget_and_go_back) {
+  for (int i = 0; i < 10; ++i) {
+    auto large = atoll::buffer::try_allocate(20 * mebi);
+    EXPECT_TRUE(large) << i;
+    if (large) large->writable()->back() = 'x';
+  }
+  const auto too_large = atoll::buffer::try_allocate(budget);
+  EXPECT_FALSE(too_large);
+  co_return;
+}
+
+ATOLL_BOUNDED_TEST(counts_what_is_freed_on_another_shard) {
+  // Blocks that the free lists don't take.
+  auto made = std::make_shared<blocks>();
+  for (int i = 0; i < 1000; ++i) made->push_back(std::make_unique_for_overwrite<char[]>(5'000));  // NOLINT
+  const auto before = this_shard().memory->statistics();
+  auto* all = made.get();
+  const auto there = co_await atoll::submit_to(1, [address = reinterpret_cast<std::uintptr_t>(all)] {
+    const auto at_first = this_shard().memory->statistics().blocks_from_elsewhere;
+    for (auto& each : *reinterpret_cast<blocks*>(address)) each.reset();
+    return this_shard().memory->statistics().blocks_from_elsewhere - at_first;
+  });
+  EXPECT_EQ(there, 1000U);
+  EXPECT_LE(this_shard().memory->statistics().blocks_from_elsewhere - before.blocks_from_elsewhere, 10U);
+  blocks again;  // the memory came back
+  EXPECT_GT(fill(again, 10'000), budget * 3 / 4);
+}
+
+ATOLL_BOUNDED_TEST(is_told_by_metrics) {
+  const auto snapshot = this_shard().metrics->collect();
+  std::string names;
+  for (const auto& family : snapshot.families) names += family.name + " ";
+  for (const char* name :
+       {"atoll_memory_budget_bytes", "atoll_memory_used_bytes", "atoll_memory_held_bytes",
+        "atoll_memory_reclaims_total", "atoll_memory_failures_total", "atoll_memory_blocks_from_elsewhere_total"}) {
+    EXPECT_NE(names.find(name), std::string::npos) << names;
+  }
+  co_return;
+}
+
+TEST(shard_memory, is_there_again_for_the_next_runtime) {
+  if (!atoll::allocator_keeps_budgets()) GTEST_SKIP() << "the system's allocator bounds nothing";
+  std::unique_ptr<char[]> left;    // NOLINT: from the first, alive in all
+  for (int i = 0; i < 100; ++i) {  // more than the allocator manages ranges
+    atoll::runtime_options options;
+    options.shards = 2;
+    options.memory_bytes = 2 * budget;
+    const auto outcome = atoll::runtime::run(options, [&left]() {
+      if (!left) left = std::make_unique<char[]>(100);  // NOLINT
+      EXPECT_TRUE(this_shard().memory->statistics().enforced);
+      return atoll::make_ready_future<int>(0);
+    });
+    EXPECT_TRUE(outcome);
+  }
+}
+
+ATOLL_TEST(shard_memory, reclaimers_may_be_made_anywhere) {
+  {
+    const atoll::reclaimer r([](std::size_t) -> std::size_t { return 0; });
+  }
+  co_await atoll::submit_to(1, [] { const atoll::reclaimer r([](std::size_t) -> std::size_t { return 0; }); });
+}
+
+TEST(shard_memory, a_plan_that_can_not_be_met_is_one_clear_error) {
+  atoll::runtime_options options;
+  options.shards = 2;
+  options.memory_bytes = std::uint64_t{1} << 60;
+  const auto outcome = atoll::runtime::run(options, [] { return atoll::make_ready_future<int>(0); });
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code(), atoll::status_code::resource_exhausted);
+  EXPECT_EQ(outcome.error().message().find('\n'), std::string_view::npos);
+  EXPECT_NE(outcome.error().message().find("--memory"), std::string_view::npos) << outcome.error().to_string();
+}
+
+TEST(shard_memory, a_limited_address_space_leaves_the_shards_unbounded) {
+  const atoll::runtime_options options{.shards = 2};
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
+  rlimit limited = before;
+  limited.rlim_cur = std::uint64_t{1} << 46;  // a limit, if not one that hurts a sanitizer
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &limited), 0);
+  const auto lent = atoll::lend_ranges(options, atoll::allowed_processors());
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &before), 0);
+  ASSERT_TRUE(lent);
+  EXPECT_EQ(lent->of(0).start, nullptr);
+}
+
+TEST(shard_memory, ranges_start_and_end_at_units) {
+  if (!atoll::allocator_keeps_budgets()) GTEST_SKIP() << "no ranges";
+  const atoll::runtime_options options{.shards = 2, .memory_bytes = 150 * mebi};
+  const auto lent = atoll::lend_ranges(options, atoll::allowed_processors());
+  ASSERT_TRUE(lent);
+  EXPECT_EQ(lent->budget_bytes, 75 * mebi);
+  for (const atoll::shard_id s : {0U, 1U}) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(lent->of(s).start) % atoll::memory_unit_bytes, 0U);
+    EXPECT_EQ(lent->of(s).bytes, 64 * mebi);
+  }
+  EXPECT_NE(lent->of(0).start, lent->of(1).start);
+}
+
+}  // namespace
