@@ -26,6 +26,7 @@
 namespace atoll_root::atoll {
 
 class io_backend;
+class ticker;
 class timer_queue;
 class poller_list;
 class metrics_registry;
@@ -57,6 +58,7 @@ struct shard {
   std::size_t kept_bytes = 0;
   clock* time;
   timer_queue* timers = nullptr;
+  ticker* ticks = nullptr;
   scheduler tasks;
   intrusive_list<detail::coroutine_hook> coroutines;  // that have been suspended and still have a frame
 
