@@ -81,13 +81,9 @@ def nanoseconds(time_point):
 
 
 def pointer_of(unique_ptr):
-    """What a libstdc++ unique_ptr holds."""
-    value = unique_ptr["_M_t"]
-    while True:
-        names = [field.name for field in value.type.fields()]
-        if "_M_head_impl" in names:
-            return value["_M_head_impl"]
-        value = value["_M_t"] if "_M_t" in names else value[value.type.fields()[0]]
+    """What a unique_ptr holds: with a deleter that has no members it is as large as its pointer."""
+    element = unique_ptr.type.strip_typedefs().template_argument(0)
+    return unique_ptr.address.cast(element.pointer().pointer()).dereference()
 
 
 def text_of(string):
@@ -159,14 +155,15 @@ class Shard:
 
     def tasks(self):
         """The first coroutines and how many there are."""
-        hook = type_of("detail::coroutine_hook").pointer()
-        base = type_of("detail::coroutine_base").pointer()
+        base = type_of("detail::coroutine_base")
+        hook = next(f.bitpos // 8 for f in base.fields() if f.is_base_class and f.name.endswith("coroutine_hook"))
+        char, base = gdb.lookup_type("char").pointer(), base.pointer()
         tasks, count = [], 0
         try:
             for each in self.hooks():
                 count += 1
                 if count <= TASKS_MAX:
-                    tasks.append(Task(each.cast(hook).cast(base).dereference(), self))
+                    tasks.append(Task((each.cast(char) - hook).cast(base).dereference(), self))
         except gdb.MemoryError as error:
             print(f"shard {self.id}: the list of coroutines breaks off after {len(tasks)}: {error}")
         return tasks, max(count, len(tasks))
