@@ -8,7 +8,7 @@
 //
 // Of a coroutine g++ gives the function that resumes it, with the frame as its parameter; clang gives the declaration.
 // What is left of both is the qualified name, without result, parameters and template arguments of the function.
-// Cost: some 100 ns, no allocation: a part of the text is returned, so it lasts as long as that. Safe in signal handlers.
+// Cost: some 100 ns, no allocation: a part of the text is returned, so it lasts as long. Safe in signal handlers.
 // Errors: none; text that is no such name is given back as it is.
 #pragma once
 

@@ -6,8 +6,8 @@
     (gdb) atoll shards                            the shards, their threads, and how many coroutines each has
     (gdb) atoll tasks [SHARD]                     the table of atoll::dump_tasks(), of one shard or of all
 
-Needs no debug information of the program: the library carries that of the few types read here. The ages in a core file are
-those at the last time the shard's loop looked at the clock, so they are too small where it slept.
+Needs no debug information of the program: the library carries that of the few types read here. The ages in a core file
+are those at the last time the shard's loop looked at the clock, so they are too small where it slept.
 """
 import time
 
@@ -221,11 +221,13 @@ class Line:
     def __str__(self):
         task, many = self.task, self.count > 1
         text = f"x {self.count}  " if many else ""
-        text += f"{task.function}  {task.file}:{task.line}  {'oldest ' if many else ''}{about(self.oldest)}  {task.group}"
+        text += f"{task.function}  {task.file}:{task.line}  "
+        text += f"{'oldest ' if many else ''}{about(self.oldest)}  {task.group}"
         text += "" if task.state == "waiting" else f"  {task.state}"
         text += "  dropped" if task.dropped else ""
         if self.deadline is not None:
-            text += f"  deadline in {about(self.deadline)}" if self.deadline >= 0 else f"  deadline {about(-self.deadline)} ago"
+            late = self.deadline < 0
+            text += f"  deadline {about(-self.deadline)} ago" if late else f"  deadline in {about(self.deadline)}"
         if many:
             return text + (f"  {self.cancelled} cancelled" if self.cancelled else "")
         return text + ("  cancelled" if self.cancelled else "") + f"  {task.id:#x}"
