@@ -294,6 +294,7 @@ future<> server::shake_hands(std::unique_ptr<tcp_stream> stream) {
     co_return;
   }
   limit.reset();
+  options_.counts->bytes_received += consumed;  // the rest is counted by who serves it
   const shard_id target = (*hello)->to_shard;
   co_await hand_over_(target, stream->detach(), received.substr(consumed));
 }
