@@ -128,9 +128,9 @@ ATOLL_TEST(gateway, metrics_count_calls_by_code) {
   co_await s.start();
   const auto talk = [address = s.gateway.address()] {
     const client c(address);
-    for (int i = 0; i < 3; ++i) c.call("/demo.v1.Counter/Where", "");
-    c.call("/demo.v1.Counter/Refuse", request_of<methods::method_refuse>(5U, "because"));
-    c.call("/demo.v1.Counter/None", "");
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(c.call("/demo.v1.Counter/Where", "").status.ok());
+    EXPECT_FALSE(c.call("/demo.v1.Counter/Refuse", request_of<methods::method_refuse>(5U, "because")).status.ok());
+    EXPECT_FALSE(c.call("/demo.v1.Counter/None", "").status.ok());
   };
   co_await on_thread(talk);
   const auto all = co_await atoll::collect_metrics();

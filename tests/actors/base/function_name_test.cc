@@ -55,7 +55,7 @@ TEST(function_name, of_plain_functions_and_of_what_is_none) {
        {"", "(", ")", "]", "[]", "))))", "((()", "x]", " ", "()", "<>(", "operator", "f) (", "a (b"}) {
     EXPECT_EQ(short_function_name(odd), odd);
   }
-  EXPECT_EQ(short_function_name(std::source_location::current().function_name()).find('('), std::string_view::npos);
+  EXPECT_TRUE(short_function_name(std::source_location::current().function_name()).ends_with("::TestBody"));
 }
 
 }  // namespace
