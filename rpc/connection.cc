@@ -34,6 +34,7 @@ future<> connection::send_out() {
   while (!out_.empty() && !closed()) {
     std::swap(sending_, out_);
     auto sent = co_await as_result(stream_->write_all(sending_));
+    if (sent) counts_->bytes_sent += sending_.size();
     sending_.clear();
     if (!sent) close(std::move(sent).error());
   }
@@ -102,6 +103,7 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
   stream_ = std::move(stream);
   in_ = std::move(received);
   in_end_ = in_.size();
+  counts_->bytes_received += in_end_;
   if (closed()) stream_->shutdown();
   if (!out_.empty()) flush_soon();
   while (!closed()) {
@@ -121,6 +123,7 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
       close(error(status_code::unavailable, "the peer closed the connection"));
     } else {
       in_end_ += *read;
+      counts_->bytes_received += *read;
     }
   }
   co_await flushed();

@@ -19,6 +19,7 @@
 #include <atoll/actors/io/io_backend.hh>
 #include <atoll/actors/reactor/timer_queue.hh>
 #include <atoll/rpc/frame.hh>
+#include <atoll/rpc/rpc_metrics.hh>
 
 namespace atoll_root::atoll::rpc {
 
@@ -35,7 +36,8 @@ class connection : public std::enable_shared_from_this<connection> {
   enum class role : std::uint8_t { calls, serves };
 
   /// `frame_timeout`: how long a frame may take from its first byte to its last.
-  connection(role r, duration frame_timeout) noexcept : role_(r), stall_(*this), frame_timeout_(frame_timeout) {}
+  connection(role r, duration frame_timeout, std::shared_ptr<rpc_counts> counts) noexcept
+      : role_(r), stall_(*this), frame_timeout_(frame_timeout), counts_(std::move(counts)) {}
 
   [[nodiscard]] std::string& out() noexcept { return out_; }
   /// Sends what is in out(), at the end of this pass of the loop.
@@ -84,6 +86,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::optional<error> closed_;
   stall_timer stall_;
   duration frame_timeout_;
+  std::shared_ptr<rpc_counts> counts_;
 };
 
 }  // namespace atoll_root::atoll::rpc

@@ -28,6 +28,7 @@ struct link::pending_call final : detail::state<std::string>, timer_node, cancel
   void finish(result<std::string> outcome) {
     timer_node::cancel();
     cancel_hook::unlink();
+    owner.options_.counts->called.add(outcome ? status_code::ok : outcome.error().code());
     set_result(std::move(outcome));
     wake();
     producer_leaves();
@@ -174,7 +175,7 @@ void link::connect_if_idle() {
   goaway_ = false;
   method_ids_.clear();
   unsent_.clear();
-  connection_ = std::make_shared<connection>(connection::role::calls, options_.frame_timeout);
+  connection_ = std::make_shared<connection>(connection::role::calls, options_.frame_timeout, options_.counts);
   connection_->out().append(preface);
   put_frame(connection_->out(), frame_kind::hello, 0,
             hello_body{options_.cluster, options_.from_node, options_.to_node, options_.to_shard});
@@ -201,6 +202,7 @@ class link::welcome_timer final : timer_node {
 future<> link::run() {
   const auto keep = shared_from_this();
   const auto current = connection_;
+  ++options_.counts->connects;
   const time_point until = saturating_add(mono_now(), options_.connect_timeout);
   auto stream = co_await as_result(with_deadline(until, [this] { return this_shard().io->connect(options_.address); }));
   if (!stream) {
@@ -257,6 +259,7 @@ void link::connection_ended(const error& why) {
   last_failure_ = why;
   goaway_ = false;
   if (!was_up) {
+    ++options_.counts->connects_failed;
     // The attempt failed, or the peer took the connection and refused it.
     backoff_ = std::clamp(backoff_ * 2, options_.backoff_least, options_.backoff_most);
     const auto half = static_cast<std::uint64_t>(backoff_.count() / 2);

@@ -35,6 +35,7 @@ struct link_options {
   duration frame_timeout = std::chrono::seconds(30);
   duration backoff_least = std::chrono::milliseconds(50);
   duration backoff_most = std::chrono::seconds(2);
+  std::shared_ptr<rpc_counts> counts = std::make_shared<rpc_counts>();
 };
 
 /// What a link needs to know of a method; one object a method, kept for the life of the process.
@@ -58,6 +59,7 @@ class link : public std::enable_shared_from_this<link> {
 
   /// Connects if needed; ready with the peer's number of shards when the link is up.
   future<shard_id> connected();
+  [[nodiscard]] bool up() const noexcept { return state_ == state::up; }
   /// Ready when the link is not up any more; last_failure() says why.
   future<> lost();
   [[nodiscard]] const error& last_failure() const noexcept { return last_failure_; }

@@ -16,13 +16,21 @@ node::node(cluster_options options, service_core& self)
                .node = options_.self,
                .hello_timeout = options_.hello_timeout,
                .frame_timeout = options_.frame_timeout,
-               .drain_timeout = options_.drain_timeout},
+               .drain_timeout = options_.drain_timeout,
+               .counts = counts_},
               [&self](shard_id to, native_socket socket, std::string received) {
                 return submit_to(to, [&self, s = std::move(socket), r = std::move(received)]() mutable {
                   auto* there = static_cast<node*>(self.instance());
                   if (there != nullptr) there->server().adopt(std::move(s), std::move(r));
                 });
-              }) {
+              }),
+      metrics_(
+          {.cluster = options_.name, .node = options_.self}, counts_,
+          [this] {
+            return static_cast<std::size_t>(
+                std::count_if(links_.begin(), links_.end(), [](const auto& each) { return each.second->up(); }));
+          },
+          [this] { return server_.connections(); }) {
   for (const peer& p : options_.peers) {
     const bool own = p.id == options_.self;
     members_.push_back({p.id, p.address.to_string(), own ? shard_count() : 0, own});
@@ -75,7 +83,8 @@ result<link*> node::link_to(node_id id, shard_id shard) {
                                                     .to_shard = shard,
                                                     .address = p->address,
                                                     .connect_timeout = options_.connect_timeout,
-                                                    .frame_timeout = options_.frame_timeout});
+                                                    .frame_timeout = options_.frame_timeout,
+                                                    .counts = counts_});
     known = links_.emplace(std::pair(id, shard), std::move(made)).first;
   }
   return known->second.get();

@@ -85,6 +85,7 @@ class node {
   future<> tell_all_shards(node_id id, shard_id shards, bool up);
 
   cluster_options options_;
+  std::shared_ptr<rpc_counts> counts_ = std::make_shared<rpc_counts>();
   service_core& self_;
   std::vector<member> members_;  // by id
   std::map<std::pair<node_id, shard_id>, std::shared_ptr<link>> links_;
@@ -94,6 +95,7 @@ class node {
   condition_variable stop_requested_;
   bool stopping_ = false;
   scope background_{"cluster"};
+  rpc_metrics metrics_;
 };
 
 }  // namespace rpc

@@ -34,7 +34,8 @@ class server::session : public std::enable_shared_from_this<session> {
  public:
   explicit session(server& owner)
       : owner_(owner),
-        connection_(std::make_shared<connection>(connection::role::serves, owner.options_.frame_timeout)) {}
+        connection_(std::make_shared<connection>(connection::role::serves, owner.options_.frame_timeout,
+                                                 owner.options_.counts)) {}
 
   [[nodiscard]] connection& link() noexcept { return *connection_; }
 
@@ -140,6 +141,7 @@ class server::session : public std::enable_shared_from_this<session> {
   }
 
   void fail(std::uint64_t call_id, const error& e) {
+    owner_.options_.counts->served.add(e.code());
     put_failure(link().out(), call_id, e);
     link().flush_soon();
   }
@@ -163,6 +165,7 @@ class server::session : public std::enable_shared_from_this<session> {
            error(status_code::resource_exhausted, "a reply of " + std::to_string(outcome->size()) + " bytes; at most " +
                                                       std::to_string(frame_bytes_max) + " are allowed"));
     } else {
+      owner_.options_.counts->served.add(status_code::ok);
       put_frame(link().out(), frame_kind::reply, call_id, *outcome);
       link().flush_soon();
     }
@@ -291,6 +294,7 @@ future<> server::shake_hands(std::unique_ptr<tcp_stream> stream) {
     co_return;
   }
   limit.reset();
+  options_.counts->bytes_received += consumed;  // the rest is counted by who serves it
   const shard_id target = (*hello)->to_shard;
   co_await hand_over_(target, stream->detach(), received.substr(consumed));
 }

@@ -29,6 +29,7 @@ struct server_options {
   duration hello_timeout = std::chrono::seconds(5);
   duration frame_timeout = std::chrono::seconds(30);
   duration drain_timeout = std::chrono::seconds(5);  // how long stop() waits for calls being served
+  std::shared_ptr<rpc_counts> counts = std::make_shared<rpc_counts>();
 };
 
 class server {

@@ -17,8 +17,10 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/base/printable.hh>
+#include <atoll/actors/future/cancel.hh>
 #include <atoll/actors/io/io_backend.hh>
 #include <atoll/sharding/config_file.hh>
+#include <atoll/sharding/diagnostics.hh>
 #include <atoll/sharding/doctor.hh>
 #include <atoll/sharding/option_kinds.hh>
 #include <atoll/sharding/signals.hh>
@@ -27,6 +29,8 @@ namespace atoll_root::atoll {
 namespace {
 
 constexpr std::array<int, 2> stop_signals = {SIGINT, SIGTERM};
+
+constexpr int dump_signal = SIGUSR1;
 
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
@@ -41,6 +45,7 @@ constexpr std::string_view commands_help =
     "  --print-config\n      print each setting and where it came from, as such a file, and exit\n"
     "  --doctor\n      print what was found of this machine and the plan for it, and exit: 0, or 1 if it can't start\n"
     "  --help\n      print this and exit\n"
+    "SIGUSR1 makes it write to stderr what each coroutine waits for. A second SIGINT or SIGTERM ends it at once.\n"
     "A flag overrules the environment, that the file, that the default. An empty variable is not set.\n";
 
 sigset_t set_of(std::span<const int> signals) noexcept {
@@ -154,6 +159,16 @@ result<void> apply(option_table& table, const command_line& given) {
   return done;
 }
 
+/// Runs main with the task dump at its signal.
+future<int> run_with_dumps(runtime::main_function main) {
+  cancel_source end;
+  auto dumps = end.run([] { return detail::dump_tasks_at(dump_signal); });
+  const auto outcome = co_await as_result(detail::invoke_safely(main));
+  end.cancel();
+  static_cast<void>(co_await as_result(std::move(dumps)));
+  co_return co_await or_fail(future<int>::from_result(outcome));
+}
+
 /// Starts the shards and stops them, to see that they can.
 int run_doctor(const runtime_options& options) {
   auto found = examine(probe_machine(), options);
@@ -242,9 +257,13 @@ int app::run(int argc, char** argv, runtime::main_function main) {
     return 0;
   }
   if (given.doctor) return run_doctor(options);
+  auto received = signals_;
+  const bool dumps = std::ranges::count(received, dump_signal) == 0;
+  if (dumps) received.push_back(dump_signal);
   const auto outcome = [&] {
-    const blocked_signals left_to_futures(signals_);
-    return runtime::run(options, std::move(main));
+    const blocked_signals left_to_futures(std::move(received));
+    if (!dumps) return runtime::run(options, std::move(main));
+    return runtime::run(options, [&main] { return run_with_dumps(main); });
   }();
   if (outcome) return *outcome;
   std::fprintf(stderr, "%s: %s\n", name.c_str(), outcome.error().to_string().c_str());

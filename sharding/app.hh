@@ -18,7 +18,8 @@
 // and where it came from), --doctor (what was found of the machine, the plan, and whether it can start) and the options
 // of runtime_options. What is unknown, malformed, out of range or given twice, in whatever source, gives one line on
 // stderr that names source, option and what it takes, and exit code 2; a failed main one line and exit code 1. SIGINT
-// and SIGTERM don't kill an app: it awaits them with stop_signal(); the second one ends the process at once.
+// and SIGTERM don't kill an app: it awaits them with stop_signal(); the second one ends the process at once. SIGUSR1
+// makes it write to stderr what every coroutine waits for (diagnostics.hh), unless it receives that signal itself.
 #pragma once
 
 #include <concepts>

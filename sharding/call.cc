@@ -45,10 +45,10 @@ void call_base::start() noexcept {
 
 void call_base::send() noexcept { local_sharding().mail.room().send(*this, to_); }
 
-bool call_base::withdraw() noexcept {
-  if (!place_.linked()) return false;
-  place_.unlink();
-  return true;
+bool call_base::withdraw() noexcept { return to_ != from_ && local_sharding().outboxes[to_].withdraw(*this); }
+
+void call_base::count(status_code code) noexcept {
+  if (core_ != nullptr) local_sharding().calls_served.add(code);
 }
 
 std::optional<error> call_base::arrive(void*& instance) noexcept {

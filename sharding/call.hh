@@ -47,6 +47,8 @@ class call_base : public task, public timer_node, public cancel_hook {
   std::optional<error> arrive(void*& instance) noexcept;
   /// Callee: the outcome is stored; sends the record back, to run `complete` on the caller's shard.
   void send_back(task::run_function* complete) noexcept;
+  /// Callee: counts the outcome.
+  void count(status_code code) noexcept;
   /// Caller: the record is back.
   void take_back() noexcept;
 
@@ -89,6 +91,7 @@ class call_record final : public call_base, public detail::state<R> {
     call_record& self = of(t);
     void* instance = nullptr;
     if (auto refused = self.arrive(instance)) {
+      self.count(refused->code());
       self.outcome_.emplace(std::move(*refused));
       return self.send_back(&complete);
     }
@@ -113,6 +116,7 @@ class call_record final : public call_base, public detail::state<R> {
       self.outcome_.emplace(error::from_exception(std::current_exception()));
     }
     self.running_.reset();
+    self.count(*self.outcome_ ? status_code::ok : self.outcome_->error().code());
     if (!*self.outcome_) self.outcome_->error().drop_exception();
     self.send_back(&complete);
   }

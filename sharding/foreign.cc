@@ -58,6 +58,7 @@ std::optional<error> foreign_gate::send(foreign_call_base& call, shard_id to) {
     full = in_flight.fetch_add(1, std::memory_order_relaxed) >= calls_in_flight_max;
     if (full) {
       in_flight.fetch_sub(1, std::memory_order_relaxed);
+      in_flight_[to].refused.fetch_add(1, std::memory_order_relaxed);
     } else {
       room_.send_foreign(call, to);
     }

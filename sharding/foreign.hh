@@ -61,6 +61,7 @@ class foreign_call final : public foreign_call_base {
     auto* self = static_cast<foreign_call*>(t);
     auto& local = local_sharding();
     if (local.foreign->closed()) return self->end(foreign_gate::stopped());
+    ++local.foreign_calls;
     local.foreign_running.push_back(*self);
     try {
       static_cast<void>(run(self));

@@ -62,12 +62,18 @@ class foreign_gate {
     return in_flight_[on].calls.load(std::memory_order_relaxed);
   }
 
+  /// How many were refused at the bound so far. REQUIRES: there is such a shard.
+  [[nodiscard]] std::uint64_t calls_refused(shard_id on) const noexcept {
+    return in_flight_[on].refused.load(std::memory_order_relaxed);
+  }
+
   /// What a call gets that was not let in, or not run.
   static error stopped();
 
  private:
   struct alignas(64) counter {
     std::atomic<std::uint32_t> calls{0};
+    std::atomic<std::uint64_t> refused{0};
   };
 
   mailroom& room_;

@@ -40,7 +40,9 @@ void mailroom::send(task& t, shard_id to) noexcept {
   lane& l = lane_between(from, to);
   l.push(t);
   if (l.unpublished() >= publish_at) publish(from, to);
-  if (l.unpublished() > 0) local_sharding().mail.mark_unpublished(to);
+  mail_poller& mail = local_sharding().mail;
+  ++mail.sent_;
+  if (l.unpublished() > 0) mail.mark_unpublished(to);
 }
 
 void mailroom::send_foreign(task& t, shard_id to) noexcept {
@@ -66,6 +68,7 @@ bool mail_poller::poll() noexcept {
     for (; mask != 0; mask &= mask - 1) {
       const auto from = static_cast<shard_id>(word * 64) + static_cast<shard_id>(std::countr_zero(mask));
       const std::size_t received = room_.lane_between(from, self_).receive();
+      received_ += received;
       found = received > 0 || found;
       // receive() stops after a round of the ring: what may be left is looked for in the next pass.
       if (received >= lane::ring_lines) {

@@ -82,13 +82,21 @@ class mail_poller final : public poller {
   }
   [[nodiscard]] mailroom& room() noexcept { return room_; }
 
+  /// Tasks sent to other shards and received from them so far.
+  [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
+  [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
+
  private:
+  friend class mailroom;
+
   bool receive_foreign() noexcept;
   bool publish() noexcept;
 
   mailroom& room_;
   shard_id self_;
   std::vector<bool> unpublished_;
+  std::uint64_t sent_ = 0;
+  std::uint64_t received_ = 0;
   std::vector<shard_id> targets_;  // whose bit in unpublished_ is set; capacity for all
 };
 

@@ -33,14 +33,18 @@ offload_pool::counts offload_pool::now() const {
 std::optional<error> offload_pool::submit(offload_job& job) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_) return error(status_code::unavailable, "offload: the runtime has stopped");
+    const auto refused = [this](status_code code, const std::string& why) {
+      ++counts_.refused;
+      return error(code, "offload: " + why);
+    };
+    if (stopping_) return refused(status_code::unavailable, "the runtime has stopped");
     if (counts_.queued >= limits_.queue_max) {
-      return error(status_code::resource_exhausted,
-                   "offload: " + std::to_string(limits_.queue_max) + " functions wait for a thread");
+      return refused(status_code::resource_exhausted,
+                     std::to_string(limits_.queue_max) + " functions wait for a thread");
     }
     const bool wants_thread = counts_.idle <= counts_.queued && counts_.threads < limits_.threads_max;
     if (wants_thread && !start_thread() && counts_.threads == 0) {
-      return error(status_code::resource_exhausted, "offload: can't start a thread");
+      return refused(status_code::resource_exhausted, "can't start a thread");
     }
     waiting_.push(job);
     ++counts_.queued;
@@ -70,6 +74,7 @@ void offload_pool::serve(worker& self) {
     if (!waiting_.empty()) {
       auto& job = static_cast<offload_job&>(waiting_.pop());
       --counts_.queued;
+      ++counts_.taken;
       lock.unlock();
       const shard_id home = job.home();
       job.run_unless_unwanted();

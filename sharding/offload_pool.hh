@@ -54,6 +54,8 @@ class offload_pool {
     std::uint32_t threads = 0;  // that live
     std::uint32_t idle = 0;     // of them
     std::uint32_t queued = 0;   // jobs that no thread has taken
+    std::uint64_t taken = 0;    // jobs that threads have taken so far
+    std::uint64_t refused = 0;  // jobs that submit() refused so far
   };
 
   offload_pool(mailroom& room, const offload_limits& limits, const std::vector<processor>& allowed);

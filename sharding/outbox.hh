@@ -34,10 +34,16 @@ class outbox {
   /// A call came back: its place is free.
   void returned() noexcept;
 
+  /// Takes back a call that was not sent yet; false where it was.
+  bool withdraw(call_base& call) noexcept;
+
+  /// Calls that wait for a place.
+  [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_count_; }
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
 
  private:
   std::uint32_t in_flight_ = 0;
+  std::uint32_t waiting_count_ = 0;
   intrusive_list<outbox_hook> waiting_;
 };
 

@@ -17,6 +17,7 @@
 #include <atoll/sharding/memory_ranges.hh>
 #include <atoll/sharding/offload_pool.hh>
 #include <atoll/sharding/shard_local.hh>
+#include <atoll/sharding/sharding_metrics.hh>
 #include <atoll/sharding/submit.hh>
 
 namespace atoll_root::atoll {
@@ -99,6 +100,7 @@ void runtime::run_shard(shard_id id, shared& state) {
   sharding_local local(*loop, mail_, id, state.processors, state.foreign, state.offload);
   loop->context().slot<sharding_local>(shard_slot::sharding) = &local;
   loop->context().pollers->add(local.mail);
+  const sharding_metrics metrics(local);
   future<> work = make_ready_future();
   if (id == 0) {
     work = [](shared& s) -> future<> {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include <atoll/actors/metrics/status_counts.hh>
 #include <atoll/actors/reactor/shard.hh>
 #include <atoll/sharding/foreign_gate.hh>
 #include <atoll/sharding/mailroom.hh>
@@ -37,6 +38,9 @@ struct sharding_local {
   std::shared_ptr<foreign_gate> foreign;
   intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here
   offload_pool& offload;
+  // Counted for sharding_metrics.hh:
+  status_counts calls_served;       // to services of this shard, answered
+  std::uint64_t foreign_calls = 0;  // of foreign threads, begun here
 };
 
 /// REQUIRES: a shard of a runtime runs this code.

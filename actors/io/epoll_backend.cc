@@ -166,7 +166,9 @@ error closed_here() { return {status_code::unavailable, "socket closed"}; }
 // coroutine finds it closed when it runs again.
 class epoll_stream final : public tcp_stream {
  public:
-  epoll_stream(int epoll, int fd) : descriptor_(std::make_shared<descriptor>(epoll, fd)) {}
+  epoll_stream(int epoll, int fd) : descriptor_(std::make_shared<descriptor>(epoll, fd)) {
+    ++this_shard().socket_streams;
+  }
   epoll_stream(const epoll_stream&) = delete;
   epoll_stream& operator=(const epoll_stream&) = delete;
   ~epoll_stream() override { descriptor_->close(closed_here()); }
@@ -175,7 +177,10 @@ class epoll_stream final : public tcp_stream {
     const auto d = descriptor_;
     while (d->fd() >= 0) {
       const auto n = ::recv(d->fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-      if (n >= 0) co_return static_cast<std::size_t>(n);
+      if (n >= 0) {
+        this_shard().socket_bytes_read += static_cast<std::uint64_t>(n);
+        co_return static_cast<std::size_t>(n);
+      }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return error::from_errno(errno, "read");
       co_await or_fail(d->readable());
@@ -189,6 +194,7 @@ class epoll_stream final : public tcp_stream {
       if (d->fd() < 0) co_await fail(closed_here());
       const auto n = ::send(d->fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       if (n >= 0) {
+        this_shard().socket_bytes_written += static_cast<std::uint64_t>(n);
         bytes.remove_prefix(static_cast<std::size_t>(n));
       } else if (errno == EAGAIN) {
         co_await or_fail(d->writable());

@@ -57,6 +57,21 @@ struct bound_exponents {
   }
 };
 
+bucketed_values in_buckets(const histogram& values, const histogram_export& how) {
+  const bound_exponents exponents(how);
+  bucketed_values out;
+  for (unsigned i = 0; i < exponents.count; ++i) {
+    const auto bound = (std::uint64_t{1} << (exponents.first + i * exponents.step)) - 1;
+    out.bounds.push_back(static_cast<double>(bound) * how.factor);
+  }
+  out.counts.resize(out.bounds.size() + 1);
+  values.for_each_bucket([&](std::uint64_t, std::uint64_t highest, std::uint64_t count) {
+    out.counts[exponents.bucket_of(bits_of(highest))] += count;
+  });
+  out.sum = static_cast<double>(values.sum()) * how.factor;
+  return out;
+}
+
 }  // namespace
 
 namespace detail {
@@ -76,20 +91,14 @@ histogram_metric::histogram_metric(const metric_group& group, std::string_view n
                                    const histogram_export& how, const metric_labels& labels)
     : metric(group, metric_kind::histogram, name, help, labels), how_(how) {}
 
-metric_value histogram_metric::read() const {
-  const bound_exponents exponents(how_);
-  bucketed_values out;
-  for (unsigned i = 0; i < exponents.count; ++i) {
-    const auto bound = (std::uint64_t{1} << (exponents.first + i * exponents.step)) - 1;
-    out.bounds.push_back(static_cast<double>(bound) * how_.factor);
-  }
-  out.counts.resize(out.bounds.size() + 1);
-  values_.for_each_bucket([&](std::uint64_t, std::uint64_t highest, std::uint64_t count) {
-    out.counts[exponents.bucket_of(bits_of(highest))] += count;
-  });
-  out.sum = static_cast<double>(values_.sum()) * how_.factor;
-  return out;
-}
+metric_value histogram_metric::read() const { return in_buckets(values_, how_); }
+
+observable_histogram::observable_histogram(const metric_group& group, std::string_view name, std::string_view help,
+                                           const histogram& values, const histogram_export& how,
+                                           const metric_labels& labels)
+    : metric(group, metric_kind::histogram, name, help, labels), values_(values), how_(how) {}
+
+metric_value observable_histogram::read() const { return in_buckets(values_, how_); }
 
 metrics_registry::metrics_registry(std::uint32_t shard, std::size_t metrics_max)
     : shard_(shard),

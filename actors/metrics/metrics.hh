@@ -185,6 +185,21 @@ class observable_gauge final : public detail::metric {
   std::function<double()> read_;
 };
 
+/// A counter of time that is counted elsewhere, not negative: a pointer to it, or a function that gives it, under the
+/// same rules. Exported in seconds.
+class observable_seconds final : public detail::metric {
+ public:
+  template <class Source>
+    requires std::is_same_v<typename detail::read_type<Source>::type, duration>
+  observable_seconds(const metric_group& group, std::string_view name, std::string_view help, Source source,
+                     const metric_labels& labels = {})
+      : metric(group, metric_kind::counter, name, help, labels), read_(detail::reader<duration>(std::move(source))) {}
+
+ private:
+  [[nodiscard]] metric_value read() const override { return std::chrono::duration<double>(read_()).count(); }
+  std::function<duration()> read_;
+};
+
 /// How a histogram is exported: in which unit, and which of the numbers 2^e - 1 are its bounds.
 struct histogram_export {
   /// Besides +Inf. Where there would be more, every second is one.
@@ -210,6 +225,18 @@ class histogram_metric final : public detail::metric {
  private:
   [[nodiscard]] metric_value read() const override;
   histogram values_;
+  histogram_export how_;
+};
+
+/// A histogram that is kept elsewhere. It outlives the metric.
+class observable_histogram final : public detail::metric {
+ public:
+  observable_histogram(const metric_group& group, std::string_view name, std::string_view help, const histogram& values,
+                       const histogram_export& how = {}, const metric_labels& labels = {});
+
+ private:
+  [[nodiscard]] metric_value read() const override;
+  const histogram& values_;
   histogram_export how_;
 };
 

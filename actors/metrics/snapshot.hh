@@ -38,7 +38,7 @@ struct bucketed_values {
   friend bool operator==(const bucketed_values&, const bucketed_values&) = default;
 };
 
-/// Of a counter, a gauge and a histogram.
+/// Of a counter; of a gauge, or a counter of seconds; of a histogram.
 using metric_value = std::variant<std::uint64_t, double, bucketed_values>;
 
 struct metric_sample {

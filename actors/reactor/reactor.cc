@@ -28,7 +28,10 @@ std::uintptr_t lowest_start_on_this_stack() noexcept {
 
 /// What the loop tells about itself.
 struct reactor::metrics {
-  explicit metrics(reactor& r) : registry(r.shard_.id), self(r) { r.shard_.metrics = &registry; }
+  explicit metrics(reactor& r) : registry(r.shard_.id), self(r) {
+    r.shard_.metrics = &registry;
+    r.shard_.tasks.export_metrics(registry);
+  }
 
   metrics_registry registry;
   reactor& self;
@@ -43,6 +46,13 @@ struct reactor::metrics {
   observable_counter sleeps{group, "sleeps_total", "Times the shard slept.", [this] { return self.sleeps_; }};
   observable_gauge groups{group, "scheduling_groups", "Scheduling groups.",
                           [this] { return static_cast<double>(self.shard_.tasks.groups()); }};
+  observable_counter armed{group, "timers_armed_total", "Timers armed.", [this] { return self.timers_.armed(); }};
+  observable_counter fired{group, "timers_fired_total", "Timers that came due.",
+                           [this] { return self.timers_.fired(); }};
+  metric_group io{registry, "atoll_io"};
+  observable_counter read{io, "read_bytes_total", "Bytes read from sockets.", &self.shard_.socket_bytes_read};
+  observable_counter written{io, "written_bytes_total", "Bytes written to sockets.", &self.shard_.socket_bytes_written};
+  observable_counter streams{io, "streams_total", "Connections that became this shard's.", &self.shard_.socket_streams};
 };
 
 reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io_backend> io)

@@ -4,12 +4,27 @@
 
 #include <algorithm>
 
+#include <atoll/actors/metrics/metrics.hh>
+
 namespace atoll_root::atoll {
 namespace {
 
 constexpr std::uint64_t weight_unit = 1024;
 
 }  // namespace
+
+struct scheduler::group_metrics {
+  group_metrics(metrics_registry& registry, const group& g)
+      : own(registry, "atoll_group", {{"group", g.name}}), of(g) {}
+
+  metric_group own;
+  const group& of;
+  observable_gauge shares{own, "shares", "The group's weight among its siblings.", &of.shares};
+  observable_seconds ran{own, "run_seconds_total", "Processor time of the group's tasks.", &of.ran};
+  observable_counter wakeups{own, "wakeups_total", "Times it had no task and got one.", &of.wakeups};
+  observable_histogram waited{own, "wait_seconds", "From such a wake-up to its first task, while another group ran.",
+                              *of.latency, nanoseconds_as_seconds};
+};
 
 task& run_queue::pop_shuffled(rng& random) noexcept {
   constexpr std::uint64_t reach = 16;
@@ -73,8 +88,16 @@ result<scheduling_group> scheduler::create_group(std::string_view name, std::uin
     }
     made->parent = above.family.get();
   }
+  if (registry_ != nullptr) made->metrics = std::make_unique<group_metrics>(*registry_, *made);
   groups_[count_] = std::move(made);
   return scheduling_group{static_cast<group_id>(count_++)};
+}
+
+void scheduler::export_metrics(metrics_registry& registry) {
+  registry_ = &registry;
+  for (std::size_t i = 0; i < count_; ++i) {
+    groups_[i]->metrics = std::make_unique<group_metrics>(registry, *groups_[i]);
+  }
 }
 
 result<> scheduler::set_shares(scheduling_group which, std::uint32_t shares) {

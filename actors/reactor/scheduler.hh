@@ -30,6 +30,8 @@
 
 namespace atoll_root::atoll {
 
+class metrics_registry;
+
 /// Names a group; a value that any shard may hold. The default constructed one is the default group.
 struct scheduling_group {
   group_id id = 0;
@@ -64,6 +66,8 @@ class scheduler {
   result<> set_shares(scheduling_group group, std::uint32_t shares);
   [[nodiscard]] result<group_stats> stats(scheduling_group group) const;
   [[nodiscard]] std::size_t groups() const noexcept { return count_; }
+  /// Exports what each group uses, those made later too. Once; no group is made after the registry is gone.
+  void export_metrics(metrics_registry& registry);
   /// Stands for the root of the tree, as a parent.
   static constexpr scheduling_group top() noexcept { return {groups_max}; }
 
@@ -99,6 +103,7 @@ class scheduler {
     intrusive_list<node> ready;
     bool active = false;  // among its parent's ready children
   };
+  struct group_metrics;
   struct group : node {
     group_id id = 0;
     std::string name;
@@ -108,6 +113,7 @@ class scheduler {
     std::uint64_t wakeups = 0;
     time_point woke = never;
     std::unique_ptr<histogram> latency;
+    std::unique_ptr<group_metrics> metrics;
   };
 
   void activate(group& g) noexcept;
@@ -123,6 +129,7 @@ class scheduler {
   time_point last_look_;
   time_point slice_began_;
   std::size_t count_ = 0;
+  metrics_registry* registry_ = nullptr;
   mutable node root_;
   std::array<std::unique_ptr<group>, groups_max + 1> groups_;
 };

@@ -26,6 +26,7 @@
 namespace atoll_root::atoll {
 
 class io_backend;
+class ticker;
 class timer_queue;
 class poller_list;
 class metrics_registry;
@@ -85,6 +86,9 @@ struct shard {
   std::uint64_t failures_abandoned = 0;
   std::uint64_t scopes_leaked = 0;
   std::uint64_t tasks_run = 0;
+  std::uint64_t socket_bytes_read = 0;
+  std::uint64_t socket_bytes_written = 0;
+  std::uint64_t socket_streams = 0;
   log_levels logs = initial_log_levels();
   std::array<void*, static_cast<std::size_t>(shard_slot::count)> slots{};
 

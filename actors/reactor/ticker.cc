@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <atoll/actors/base/function_name.hh>
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/future.hh>
 
@@ -26,18 +27,18 @@ int tick_signal() noexcept { return SIGRTMIN + 2; }
 /// A line put together without allocating: this runs in a signal handler.
 class signal_safe_line {
  public:
-  signal_safe_line& operator<<(const char* text) noexcept {
-    while (*text != '\0' && used_ < text_.size() - 1) text_[used_++] = *text++;
+  signal_safe_line& operator<<(std::string_view text) noexcept {
+    for (const char c : text.substr(0, text_.size() - 1 - used_)) text_[used_++] = c;
     return *this;
   }
   signal_safe_line& operator<<(std::uint64_t number) noexcept {
-    std::array<char, 21> digits{};
-    std::size_t at = digits.size() - 1;
+    std::array<char, 20> digits{};
+    std::size_t at = digits.size();
     do {
       digits[--at] = static_cast<char>('0' + number % 10);
       number /= 10;
     } while (number != 0);
-    return *this << &digits[at];
+    return *this << std::string_view(digits.data() + at, digits.size() - at);
   }
   void write() noexcept {
     text_[used_++] = '\n';
@@ -57,6 +58,7 @@ ticker::ticker(shard& s, duration period, duration threshold)
       stall_ticks_(threshold <= duration::zero()
                        ? 0
                        : static_cast<std::uint32_t>(std::clamp<std::int64_t>(threshold / period_, 2, 1'000'000'000))) {
+  ATOLL_ASSERT(shard_.ticks == nullptr, "a shard has one ticker");
   // The first call loads libgcc, which a signal handler could not.
   std::array<void*, 1> preload{};
   ::backtrace(preload.data(), 1);
@@ -83,12 +85,13 @@ ticker::ticker(shard& s, duration period, duration threshold)
     return;
   }
   timer_ = timer;
-  s.ticks = this;
+  shard_.ticks = this;
 }
 
 ticker::~ticker() {
-  if (timer_) ::timer_delete(*timer_);
-  shard_.ticks = nullptr;
+  if (!timer_) return;
+  shard_.ticks = nullptr;  // a signal that is still on its way finds nobody
+  ::timer_delete(*timer_);
 }
 
 void ticker::start() noexcept {
@@ -108,18 +111,18 @@ void ticker::stop() noexcept {
 }
 
 void ticker::on_signal(int /*number*/, siginfo_t* info, void* /*context*/) noexcept {
-  // Only the signals of a ticker's own timer, and only on the thread of its shard: others may send this number too.
+  // Only the signals of the timer of this thread's shard: others may send this number too, and one of a ticker that is
+  // gone may come late where somebody blocked the signal meanwhile.
   if (info->si_code != SI_TIMER || !on_shard()) return;
-  ticker* own = this_shard().ticks;
-  if (own == nullptr || info->si_value.sival_ptr != own) return;
+  auto* self = static_cast<ticker*>(info->si_value.sival_ptr);
+  if (self == nullptr || self != detail::current_shard->ticks) return;
   const int saved = errno;
-  own->tick();
+  self->tick();
   errno = saved;
 }
 
 void ticker::tick() noexcept {
   shard_.tick = true;
-  ++ticks_;
   if (const std::uint64_t turns = turns_; turns != turns_seen_) {
     turns_seen_ = turns;
     ticks_in_turn_ = 0;
@@ -131,18 +134,20 @@ void ticker::tick() noexcept {
 
 void ticker::report(std::uint32_t ticks) noexcept {
   stalls_ = stalls_ + 1;
-  if (ticks_ < report_again_at_) {
+  const time_point now = shard_.time->now();  // ticks don't count while the shard sleeps
+  if (now < report_again_at_) {
     ++unreported_;
     return;
   }
-  report_again_at_ = ticks_ + static_cast<std::uint64_t>(duration(report_every) / period_);
+  report_again_at_ = saturating_add(now, report_every);
   signal_safe_line line;
   line << "warning [shard " << std::uint64_t{shard_.id} << "] stall: a task has run for "
        << static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(period_ * ticks).count())
        << " ms";
-  if (const auto* coroutine = shard_.running) {
+  // One that runs for the first time has no site yet.
+  if (const auto* coroutine = shard_.running; coroutine != nullptr && coroutine->site.line() != 0) {
     line << ", resumed after " << coroutine->site.file_name() << ":" << std::uint64_t{coroutine->site.line()} << " in "
-         << coroutine->site.function_name();
+         << short_function_name(coroutine->site.function_name());
   }
   if (unreported_ > 0) line << " (" << std::exchange(unreported_, 0) << " more since the last report)";
   line << "; at:";

@@ -6,7 +6,8 @@
 // Each tick (a POSIX timer's signal to this thread alone) makes the loop look at the clock after the task that runs
 // now, so that quotas hold however long tasks are. A task that outlives `threshold` is a stall: the tick reports it at
 // once, from inside, with the shard, the coroutine it last resumed, the line of its last await and the return
-// addresses; at most one report in `report_every`, the others counted. While the shard sleeps, no timer runs.
+// addresses; at most one report in `report_every`, the others counted. While the shard sleeps, no timer runs. Ticks that
+// come while the thread has no processor count once, so a busy machine makes no stalls.
 // Where the kernel gives no timer, quotas are looked at once in 256 tasks, nothing reports stalls, and one line says so.
 // Shard rules: made and used on the shard's thread. The signal is SIGRTMIN + 2, unblocked there.
 #pragma once
@@ -56,8 +57,7 @@ class ticker {
   volatile std::uint64_t turns_ = 0;
   std::uint64_t turns_seen_ = 0;  // the tick's own, as all below
   std::uint32_t ticks_in_turn_ = 0;
-  std::uint64_t ticks_ = 0;
-  std::uint64_t report_again_at_ = 0;
+  time_point report_again_at_{};
   std::uint64_t unreported_ = 0;
   volatile std::uint64_t stalls_ = 0;
   bool running_ = false;

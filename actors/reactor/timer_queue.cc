@@ -39,6 +39,7 @@ std::size_t timer_queue::advance(time_point now) noexcept {
     if (t == nullptr) break;
     t->fire(t);
   }
+  fired_ += fired;
   return fired;
 }
 

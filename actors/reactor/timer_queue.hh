@@ -46,11 +46,13 @@ class timer_queue {
 
   /// A time that has passed fires at the next advance. REQUIRES: !t.armed().
   void arm(timer_node& t, time_point at) noexcept {
+    ++armed_;
     t.at = at.time_since_epoch().count();
     place(t);
   }
   /// REQUIRES: !t.armed().
   void arm_after(timer_node& t, duration d) noexcept {
+    ++armed_;
     t.at = d.count();
     fresh_.push_back(t);
   }
@@ -60,6 +62,10 @@ class timer_queue {
 
   /// A time not later than that of the earliest timer, `never` when there is none. Called after an advance.
   [[nodiscard]] time_point next() noexcept;
+
+  /// How many were armed and fired so far; the others were cancelled or wait.
+  [[nodiscard]] std::uint64_t armed() const noexcept { return armed_; }
+  [[nodiscard]] std::uint64_t fired() const noexcept { return fired_; }
 
  private:
   static constexpr unsigned digit_bits = 6;
@@ -86,7 +92,9 @@ class timer_queue {
   std::array<wheel, wheels> wheels_;
   intrusive_list<timer_node> due_;
   intrusive_list<timer_node> fresh_;  // armed since the clock was read last
-  std::int64_t last_;                 // not negative: a monotonic clock's
+  std::uint64_t armed_ = 0;
+  std::uint64_t fired_ = 0;
+  std::int64_t last_;  // not negative: a monotonic clock's
 };
 
 }  // namespace atoll_root::atoll

@@ -3,6 +3,7 @@
 #include <atoll/services/gateway/grpc_engine.hh>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <optional>
 #include <thread>
@@ -14,6 +15,8 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/metrics/shard_metrics.hh>
+#include <atoll/actors/metrics/status_counts.hh>
 #include <atoll/services/gateway/reflection.hh>
 #include <atoll/sharding/foreign.hh>
 #include <atoll/sharding/topology.hh>
@@ -75,6 +78,7 @@ class grpc_engine::server {
     static void run_on_shard(task* t) noexcept {
       auto& self = static_cast<stopped_task*>(t)->self;
       self.closer_.join();
+      self.metrics_.reset();
       self.all_stopped_.set_value();
     }
     server& self;
@@ -85,6 +89,27 @@ class grpc_engine::server {
   void take_replies();
   /// A shard is done with a call. On that shard.
   void give_back(call& c) noexcept;
+
+  /// What the shard that starts the gateway exports of it.
+  struct metrics {
+    metrics(const server& s, std::uint16_t port)
+        : of(s), group(shard_metrics(), "atoll_gateway", {{"port", std::to_string(port)}}) {}
+    const server& of;
+    metric_group group;
+    observable_status_counts calls{group, "calls_total", "Calls that ended.", [this](status_code code) {
+                                     const auto& ended = of.ended_[static_cast<std::size_t>(code)];
+                                     return ended.load(std::memory_order_relaxed);
+                                   }};
+    observable_gauge in_flight{group, "calls_in_flight", "Calls on their way to, on or from a shard.",
+                               [this] { return of.dispatched_.load(std::memory_order_relaxed); }};
+    observable_gauge open{group, "calls_open", "Calls that clients began, and the one that is waited for.",
+                          [this] { return of.live_.load(std::memory_order_relaxed); }};
+  };
+
+  /// A call ends so. On the queue's thread.
+  void count(status_code code) noexcept {
+    ended_[static_cast<std::size_t>(code)].fetch_add(1, std::memory_order_relaxed);
+  }
 
   const std::shared_ptr<const dispatcher> exposed_;
   const gateway_options options_;
@@ -99,10 +124,12 @@ class grpc_engine::server {
   std::uint64_t next_shard_ = 0;              // the queue's thread
   std::atomic<std::uint32_t> dispatched_{0};  // calls on their way to, on or from a shard
   std::atomic<std::uint32_t> live_{0};        // call objects, the one that waits for a client included
-  std::atomic<call*> replies_{nullptr};       // a stack, newest first
+  std::array<std::atomic<std::uint64_t>, status_codes> ended_{};
+  std::atomic<call*> replies_{nullptr};  // a stack, newest first
   grpc::Alarm replies_alarm_;
   stopped_task when_stopped_{*this};
   promise<> all_stopped_;
+  std::optional<metrics> metrics_;  // of this shard
 };
 
 /// One call, and the tag of its events.
@@ -140,6 +167,7 @@ class grpc_engine::server::call final : task {
       return;
     }
     next_ = step::finished;
+    owner_.count(status_code::ok);
     stream_.WriteAndFinish(to_buffer(*outcome_), grpc::WriteOptions(), grpc::Status::OK, this);
   }
 
@@ -165,6 +193,8 @@ class grpc_engine::server::call final : task {
 
   bool finish(const grpc::Status& status) {
     next_ = step::finished;
+    owner_.count(status.ok() ? status_code::ok
+                             : status_code_from_wire(static_cast<std::uint64_t>(status.error_code())));
     stream_.Finish(status, this);
     return true;
   }
@@ -236,6 +266,7 @@ result<std::uint16_t> grpc_engine::server::start() {
     grpc_->GetHealthCheckService()->SetServingStatus(name, true);
   }
   new call(*this);  // deletes itself
+  metrics_.emplace(*this, static_cast<std::uint16_t>(port));
   thread_ = std::jthread([this] { serve(); });
   return static_cast<std::uint16_t>(port);
 }

@@ -13,9 +13,11 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/codegen/client_unary_call.h>
 
+#include <atoll/sharding/diagnostics.hh>
 #include <atoll/testing/atoll_test.hh>
 
 #include "counter.hh"
+#include "documented_metrics.hh"
 
 namespace {
 
@@ -119,6 +121,31 @@ ATOLL_TEST(gateway, spreads_calls_without_a_key_over_the_shards) {
   };
   co_await on_thread(talk);
   co_await s.stop();
+}
+
+ATOLL_TEST(gateway, metrics_count_calls_by_code) {
+  served s;
+  co_await s.start();
+  const auto talk = [address = s.gateway.address()] {
+    const client c(address);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(c.call("/demo.v1.Counter/Where", "").status.ok());
+    EXPECT_FALSE(c.call("/demo.v1.Counter/Refuse", request_of<methods::method_refuse>(5U, "because")).status.ok());
+    EXPECT_FALSE(c.call("/demo.v1.Counter/None", "").status.ok());
+  };
+  co_await on_thread(talk);
+  const auto all = co_await atoll::collect_metrics();
+  EXPECT_EQ(demo::exported_metrics(all), demo::documented_metrics({"A shard", "Shards of a process", "Gateway"}));
+  const auto page = atoll::render_prometheus(all, {.sum_shards = true});
+  const auto line = [port = s.gateway.address().port](const std::string& code, int count) {
+    return "\natoll_gateway_calls_total{code=\"" + code + "\",port=\"" + std::to_string(port) + "\"} " +
+           std::to_string(count) + "\n";
+  };
+  EXPECT_NE(page.find(line("ok", 3)), std::string::npos) << page;
+  EXPECT_NE(page.find(line("not_found", 1)), std::string::npos) << page;
+  EXPECT_NE(page.find(line("unimplemented", 1)), std::string::npos) << page;
+  co_await s.stop();
+  const auto after = co_await atoll::render_metrics();
+  EXPECT_EQ(after.find("atoll_gateway_"), std::string::npos) << "a gateway that stopped exports nothing";
 }
 
 ATOLL_TEST(gateway, gives_errors_as_grpc_status_codes) {

@@ -6,9 +6,11 @@
 
 #include <optional>
 
+#include <atoll/sharding/diagnostics.hh>
 #include <atoll/testing/atoll_test.hh>
 
 #include "counter.hh"
+#include "documented_metrics.hh"
 
 namespace {
 
@@ -290,6 +292,47 @@ ATOLL_TEST(cluster, many_calls_at_once_all_come_back) {
   std::int64_t last = 0;
   for (auto& c : calls) last = std::max(last, co_await std::move(c));
   EXPECT_EQ(last, count);
+  co_await one.stop();
+  co_await two.stop();
+}
+
+/// The sum over all shards of a counter or gauge of a node; -1 where there is none.
+double value_of(const std::string& page, const std::string& name, const std::string& labels) {
+  const std::string series = "\natoll_rpc_" + name + "{" + labels + "} ";
+  const auto at = page.find(series);
+  return at == std::string::npos ? -1 : std::stod(page.substr(at + series.size()));
+}
+
+ATOLL_TEST(cluster, metrics_tell_what_links_and_servers_did) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
+  co_await start_both(one, two);
+  for (int i = 0; i < 5; ++i) co_await one.node.ref<counter>(2, 1).add("x", 1);
+  static_cast<void>(co_await as_result(one.node.ref<counter>(2, 1).refuse(5, "because")));
+  const auto all = co_await atoll::collect_metrics();
+  EXPECT_EQ(demo::exported_metrics(all),
+            demo::documented_metrics({"A shard", "Shards of a process", "Nodes of a cluster"}));
+  const auto page = atoll::render_prometheus(all, {.sum_shards = true});
+  const std::string first = R"(cluster="atoll",node="1")", second = R"(cluster="atoll",node="2")";
+  const std::string ok = R"(,code="ok")", not_found = R"(,code="not_found")";
+  const auto with = [](const std::string& code, const char* node) {
+    return R"(cluster="atoll")" + code + R"(,node=")" + node + '"';
+  };
+  EXPECT_EQ(value_of(page, "calls_total", with(ok, "1")), 5) << page;
+  EXPECT_EQ(value_of(page, "calls_total", with(not_found, "1")), 1);
+  EXPECT_EQ(value_of(page, "calls_served_total", with(ok, "2")), 5);
+  EXPECT_EQ(value_of(page, "calls_served_total", with(not_found, "2")), 1);
+  EXPECT_EQ(value_of(page, "calls_served_total", with(ok, "1")), 0);
+  EXPECT_EQ(value_of(page, "links_up", first), 2);  // to shard 0, to know that it is up, and to shard 1
+  EXPECT_EQ(value_of(page, "links_up", second), 1);
+  EXPECT_EQ(value_of(page, "connections", first), 1);
+  EXPECT_EQ(value_of(page, "connections", second), 2);
+  EXPECT_GE(value_of(page, "connects_total", first), 2);
+  EXPECT_EQ(value_of(page, "connects_total", first) - value_of(page, "connects_failed_total", first), 2);
+  EXPECT_NE(page.find("\natoll_metrics_refused_total 0\n"), std::string::npos);
+  // What one has sent the other has received, for all that was read is answered.
+  EXPECT_GT(value_of(page, "sent_bytes_total", first), 100);
+  EXPECT_EQ(value_of(page, "sent_bytes_total", first), value_of(page, "received_bytes_total", second));
   co_await one.stop();
   co_await two.stop();
 }
