@@ -278,7 +278,6 @@ future<shard_id> link::connected() {
   const auto keep = shared_from_this();
   if (auto refused = refusal()) co_return std::move(*refused);
   connect_if_idle();
-  if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));  // it failed at once
   while (state_ == state::connecting) co_await changed_.wait();
   if (state_ != state::up) co_return last_failure_;
   co_return peer_shards_;
