@@ -65,9 +65,9 @@ class frame_pool {
   /// Switched off, every block comes from the allocator and goes there: for tests of its failures.
   void switch_on(bool on) noexcept {
     if (!on) release();
-    limit_ = full_limit_ = on ? default_limit : 0;
+    limit_ = full_limit_ = on ? blocks_max : 0;
   }
-  [[nodiscard]] bool is_on() const noexcept { return limit_ != 0; }
+  [[nodiscard]] bool is_on() const noexcept { return full_limit_ != 0; }
   /// Gives all kept blocks back to the allocator; returns how many bytes.
   std::size_t release() noexcept;
 
