@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <atoll/actors/reactor/shard.hh>
+#include <atoll/actors/sync/mutex.hh>
 #include <atoll/sharding/foreign_gate.hh>
 #include <atoll/sharding/mailroom.hh>
 #include <atoll/sharding/outbox.hh>
@@ -37,6 +38,7 @@ struct sharding_local {
   std::shared_ptr<foreign_gate> foreign;
   intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here
   offload_pool& offload;
+  mutex making_groups{"create_scheduling_group"};  // shard 0's is used
 };
 
 /// REQUIRES: a shard of a runtime runs this code.

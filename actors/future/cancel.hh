@@ -42,9 +42,14 @@ inline const error* cancellation() noexcept {
   return context == nullptr ? nullptr : context->reason();
 }
 
-/// The reason as a failure, for code that computes for long without a wait.
+/// The reason as a failure, for code that computes for long without a wait. Looks at the clock where there is a deadline.
 inline result<> check_cancelled() noexcept {
-  if (const error* reason = cancellation()) return *reason;
+  call_context* context = this_shard().context;
+  if (context == nullptr) return {};
+  if (context->reason() == nullptr && context->values.deadline != never && mono_now() >= context->values.deadline) {
+    context->cancel(error(status_code::deadline_exceeded, "deadline exceeded"));
+  }
+  if (const error* reason = context->reason()) return *reason;
   return {};
 }
 
@@ -93,7 +98,15 @@ class wait_state : public state<T>, public cancel_hook {
   template <class... A>
   void end_with(A&&... value) {
     cancel_hook::unlink();
-    this->set_value(std::forward<A>(value)...);
+    if constexpr (std::is_nothrow_constructible_v<stored_t<T>, A&&...>) {
+      this->set_value(std::forward<A>(value)...);
+    } else {
+      try {
+        this->set_value(std::forward<A>(value)...);
+      } catch (...) {
+        this->set_error(error::from_exception(std::current_exception()));
+      }
+    }
     this->wake();
     this->producer_leaves();
   }
@@ -166,7 +179,7 @@ class interruptible_wait final : wait_state<T>, task {
     if (source.available()) return source;
     if (const error* reason = cancellation()) {
       // The outcome is nobody's any more; a node waits for it all the same, so that a failure is not called abandoned.
-      start_detached(std::move(source));
+      make(std::move(source))->detached_ = true;
       return make_failed_future<T>(*reason);
     }
     auto* w = make(std::move(source));
@@ -183,11 +196,10 @@ class interruptible_wait final : wait_state<T>, task {
     w->source_.notify(*w);
     return w;
   }
-  static void start_detached(future<T> source) { make(std::move(source)); }
 
   static void ready(task* t) noexcept {
     auto* self = static_cast<interruptible_wait*>(t);
-    if (self->state<T>::ready()) {
+    if (self->state<T>::ready() || self->detached_) {
       if (self->source_.failed()) static_cast<void>(self->source_.take_error());
       return self->producer_leaves();
     }
@@ -216,6 +228,7 @@ class interruptible_wait final : wait_state<T>, task {
   }
 
   future<T> source_;
+  bool detached_ = false;  // nobody wants the outcome
 };
 
 }  // namespace detail

@@ -87,8 +87,9 @@ class shared_work {
     core& c = *core_;
     if (c.value && mono_now() < c.good_until) return make_ready_future<T>(*c.value);
     c.value.reset();
-    if (cancellation() == nullptr && !c.running) start();
-    return c.waiting.wait();
+    auto waiting = c.waiting.wait();  // before the work starts: it may be done at once
+    if (!waiting.available() && !c.running) start();
+    return waiting;
   }
   /// The next get() runs anew.
   void forget() noexcept { core_->value.reset(); }

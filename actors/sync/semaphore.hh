@@ -48,6 +48,7 @@ struct semaphore_core {
   std::uint64_t available;
   std::uint64_t capacity;
   std::uint64_t references = 1;
+  bool serving = false;
   std::optional<error> closed;
 };
 
@@ -112,11 +113,14 @@ class [[nodiscard]] semaphore_units {
 };
 
 inline void detail::semaphore_core::serve_waiting() noexcept {
+  // Units for a future that nobody holds come back inside the loop: it goes on with them, instead of nesting.
+  if (std::exchange(serving, true)) return;
   while (!waiting.empty() && available >= waiting.first_wants()) {
     const std::uint64_t wanted = waiting.first_wants();
     available -= wanted;
     waiting.complete_first(semaphore_units(*this, wanted));
   }
+  serving = false;
 }
 
 class semaphore {
