@@ -13,10 +13,12 @@ constexpr std::uint64_t weight_unit = 1024;
 }  // namespace
 
 task& run_queue::pop_shuffled(rng& random) noexcept {
-  constexpr std::uint64_t reach = 16;
+  constexpr std::uint64_t reach = 16;  // each of these is as likely: the last of a short queue must not win mostly
   task* before = nullptr;
   task* chosen = head_;
-  for (std::uint64_t steps = random.below(reach); steps > 0 && chosen->next != nullptr; --steps) {
+  std::uint64_t length = 0;
+  for (const task* t = head_; t != nullptr && length < reach; t = t->next) ++length;
+  for (std::uint64_t steps = random.below(length); steps > 0; --steps) {
     before = chosen;
     chosen = chosen->next;
   }
