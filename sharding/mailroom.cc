@@ -92,6 +92,7 @@ bool mail_poller::receive_foreign() noexcept {
   }
   while (oldest != nullptr) {
     task* next = oldest->next;
+    oldest->ordered = true;
     schedule_from_outside(*oldest);
     oldest = next;
   }

@@ -84,7 +84,7 @@ void runtime::run_shard(shard_id id, shared& state) {
                                   .task_quota = options_.task_quota,
                                   .stall_threshold = options_.stall_threshold,
                                   .shuffle = options_.shuffle};
-    loop.emplace(options, system_clock(), *std::move(io));
+    loop.emplace(options, options_.time == nullptr ? system_clock() : *options_.time, *std::move(io));
     // run() has seen that it is well-formed.
     if (!options_.log.empty()) static_cast<void>(loop->context().logs.set(options_.log));
     mail_.open(id, loop->io());

@@ -45,7 +45,8 @@ struct runtime_options {
   std::uint64_t memory_bytes = 0;                            // of all shards; 0: what plan_memory() finds
   std::optional<std::uint64_t> reserve_memory_bytes = {};    // left to the system; nothing: as plan_memory() says
   std::string log = {};                                      // levels; empty: the default ones
-  bool shuffle = false;  // run ready tasks in random order, drawn from the seed: for tests
+  bool shuffle = false;   // run ready tasks in random order, drawn from the seed: for tests
+  clock* time = nullptr;  // of all shards, from any of their threads; null: the machine's. For tests
   offload_limits offload{};
 };
 

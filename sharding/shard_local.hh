@@ -9,6 +9,7 @@
 
 #include <atoll/actors/metrics/status_counts.hh>
 #include <atoll/actors/reactor/shard.hh>
+#include <atoll/actors/sync/mutex.hh>
 #include <atoll/sharding/foreign_gate.hh>
 #include <atoll/sharding/mailroom.hh>
 #include <atoll/sharding/outbox.hh>
@@ -39,8 +40,9 @@ struct sharding_local {
   intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here
   offload_pool& offload;
   // Counted for sharding_metrics.hh:
-  status_counts calls_served;       // to services of this shard, answered
-  std::uint64_t foreign_calls = 0;  // of foreign threads, begun here
+  status_counts calls_served;                      // to services of this shard, answered
+  std::uint64_t foreign_calls = 0;                 // of foreign threads, begun here
+  mutex making_groups{"create_scheduling_group"};  // shard 0's is used
 };
 
 /// REQUIRES: a shard of a runtime runs this code.

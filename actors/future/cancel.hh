@@ -91,10 +91,14 @@ class wait_state : public state<T>, public cancel_hook {
   template <class... A>
   void end_with(A&&... value) noexcept {
     cancel_hook::unlink();
-    try {
+    if constexpr (std::is_nothrow_constructible_v<stored_t<T>, A&&...>) {
       this->set_value(std::forward<A>(value)...);
-    } catch (...) {
-      this->set_error(error::from_exception(std::current_exception()));
+    } else {
+      try {
+        this->set_value(std::forward<A>(value)...);
+      } catch (...) {
+        this->set_error(error::from_exception(std::current_exception()));
+      }
     }
     this->wake();
     this->producer_leaves();
@@ -222,6 +226,7 @@ class interruptible_wait final : wait_state<T>, task {
   }
 
   future<T> source_;
+  bool detached_ = false;  // nobody wants the outcome
 };
 
 }  // namespace detail

@@ -177,9 +177,11 @@ namespace detail {
 template <class R, class F>
 future<> for_each_worker(std::ranges::iterator_t<R>& next, std::ranges::sentinel_t<R>& end, bool& stop, F& f) {
   while (!stop && next != end) {
+    stop = true;  // stays so where the range throws
     auto&& element = *next;
     auto started = invoke_safely(f, element);
     ++next;
+    stop = false;
     auto outcome = co_await as_result(std::move(started));
     if (!outcome) {
       stop = true;
@@ -197,18 +199,24 @@ template <std::ranges::input_range R, class F>
 future<> parallel_for_each(R& range, F f) {
   std::vector<future<>> pending;
   std::optional<error> first;
-  for (auto&& element : range) {
-    auto started = detail::invoke_safely(f, element);
-    if (started.available() && !started.failed()) {
-      static_cast<void>(started.get());
-    } else {
-      pending.push_back(std::move(started).discard_value());
+  std::optional<error> broken;  // the range, half-way
+  try {
+    for (auto&& element : range) {
+      auto started = detail::invoke_safely(f, element);
+      if (started.available() && !started.failed()) {
+        static_cast<void>(started.get());
+      } else {
+        pending.push_back(std::move(started).discard_value());
+      }
     }
+  } catch (...) {
+    broken = error::from_exception(std::current_exception());
   }
   for (auto& each : pending) {
     auto outcome = co_await as_result(std::move(each));
     if (!outcome && !first) first = std::move(outcome).error();
   }
+  if (!first) first = std::move(broken);
   if (first) co_await fail(*std::move(first));
 }
 
@@ -223,10 +231,16 @@ future<> max_concurrent_for_each(R& range, std::size_t concurrent, F f) {
   auto end = std::ranges::end(range);
   bool stop = false;
   std::vector<future<>> workers;
-  for (std::size_t i = 0; i < concurrent && !stop && next != end; ++i) {
-    workers.push_back(detail::for_each_worker<R&, F>(next, end, stop, f));
+  std::optional<error> broken;  // the range, half-way
+  try {
+    for (std::size_t i = 0; i < concurrent && !stop && next != end; ++i) {
+      workers.push_back(detail::for_each_worker<R&, F>(next, end, stop, f));
+    }
+  } catch (...) {
+    broken = error::from_exception(std::current_exception());
   }
   co_await or_fail(when_all_succeed(std::move(workers)));
+  if (broken) co_await fail(*std::move(broken));
 }
 
 enum class stop_iteration : bool { no, yes };
@@ -251,8 +265,14 @@ template <std::ranges::input_range R, class M, class T, class F>
 future<T> map_reduce(R& range, M map, T value, F reduce) {
   using mapped = detail::unwrapped<std::invoke_result_t<M&, std::ranges::range_reference_t<R>>>;
   std::vector<future<mapped>> started;
-  for (auto&& element : range) started.push_back(detail::invoke_safely(map, element));
+  std::optional<error> broken;  // the range, half-way
+  try {
+    for (auto&& element : range) started.push_back(detail::invoke_safely(map, element));
+  } catch (...) {
+    broken = error::from_exception(std::current_exception());
+  }
   auto all = co_await or_fail(when_all_succeed(std::move(started)));
+  if (broken) co_await fail(*std::move(broken));
   for (auto& each : all) value = reduce(std::move(value), std::move(each));
   co_return value;
 }

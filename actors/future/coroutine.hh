@@ -157,9 +157,7 @@ class coroutine_promise_base {
   // g++ looks for the first, clang for the second; null gives get_return_object_on_allocation_failure().
   static void* operator new(std::size_t bytes) noexcept { return allocate(bytes); }
   static void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes); }
-  static void operator delete(void* block, std::size_t bytes) noexcept {
-    current_shard->frames.free(block, bytes);
-  }
+  static void operator delete(void* block, std::size_t bytes) noexcept { current_shard->frames.free(block, bytes); }
 
   /// The part that a coroutine has from its first suspension on; before, its result goes straight to the caller's future.
   template <class P>

@@ -73,7 +73,8 @@ class state : public state_base {
  public:
   using stored = stored_t<T>;
 
-  static_assert(alignof(stored) <= alignof(std::max_align_t), "results lie in pooled blocks: at most 16-byte alignment");
+  static_assert(alignof(stored) <= alignof(std::max_align_t),
+                "results lie in pooled blocks: at most 16-byte alignment");
 
   explicit state(destroy_function* destroy) noexcept : state_base(destroy) {}
 

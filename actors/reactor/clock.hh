@@ -37,6 +37,10 @@ class clock {
  public:
   virtual ~clock() = default;
   virtual time_point now() noexcept = 0;
+  /// False for a clock that somebody moves: an idle shard then looks at it every `idle_look_every`.
+  [[nodiscard]] virtual bool runs_alone() const noexcept { return true; }
+
+  static constexpr duration idle_look_every = std::chrono::microseconds(200);
 };
 
 /// The machine's CLOCK_MONOTONIC. Stateless: any thread may use it.

@@ -139,7 +139,7 @@ void reactor::run() {
     } else if (stopping_ && nothing_left()) {
       ticks_.stop();
       return;
-    } else if (shard_.coarse_now - idle_since_ >= spin_for_) {
+    } else if (shard_.coarse_now - idle_since_ >= spin_for_ || !shard_.time->runs_alone()) {
       sleep();
     }
   }
@@ -160,7 +160,12 @@ void reactor::sleep() noexcept {
     if (next > shard_.time->now()) {
       ticks_.stop();
       ++sleeps_;
-      io_->wait(next);
+      if (shard_.time->runs_alone()) {
+        io_->wait(next);
+      } else {
+        // Neither the kernel nor we know when this clock moves.
+        io_->wait(std::min(next, saturating_add(shard_.time->now(), clock::idle_look_every)));
+      }
       ticks_.start();
       look(true);
     }

@@ -3,6 +3,7 @@
 #include <atoll/actors/reactor/scheduler.hh>
 
 #include <algorithm>
+#include <bit>
 
 #include <atoll/actors/metrics/metrics.hh>
 
@@ -27,10 +28,12 @@ struct scheduler::group_metrics {
 };
 
 task& run_queue::pop_shuffled(rng& random) noexcept {
-  constexpr std::uint64_t reach = 16;
+  constexpr std::uint64_t reach = 16;  // each of these is as likely: the last of a short queue must not win mostly
   task* before = nullptr;
   task* chosen = head_;
-  for (std::uint64_t steps = random.below(reach); steps > 0 && chosen->next != nullptr; --steps) {
+  std::uint64_t length = 0;
+  for (const task* t = head_; t != nullptr && length < reach; t = t->next) ++length;
+  for (std::uint64_t steps = random.below(length); steps > 0; --steps) {
     before = chosen;
     chosen = chosen->next;
   }
@@ -55,19 +58,35 @@ scheduler::scheduler(clock& time) : time_(time), last_look_(time.now()), slice_b
 
 scheduler::~scheduler() = default;
 
-result<scheduling_group> scheduler::create_group(std::string_view name, std::uint32_t shares, scheduling_group parent) {
+result<> scheduler::may_create(std::string_view name, std::uint32_t shares, scheduling_group parent) const {
   if (shares < shares_min || shares > shares_max) {
     return error(status_code::out_of_range, "shares of a scheduling group are 1 to 10000");
   }
   if (parent != top() && !knows(parent.id)) return error(status_code::not_found, "no such parent group");
   if (count_ == groups_max) return error(status_code::resource_exhausted, "a shard has at most 64 scheduling groups");
-  for (std::size_t i = 0; i < count_; ++i) {
-    if (groups_[i]->name == name) {
+  for (const auto& each : groups_) {
+    if (each != nullptr && each->name == name) {
       return error(status_code::already_exists, "there is a scheduling group " + std::string(name));
     }
   }
+  return {};
+}
+
+std::uint64_t scheduler::ids_used() const noexcept {
+  static_assert(groups_max == 64);
+  std::uint64_t used = 0;
+  for (std::size_t i = 0; i < groups_max; ++i) used |= std::uint64_t{groups_[i] != nullptr} << i;
+  return used;
+}
+
+result<scheduling_group> scheduler::create_group(std::string_view name, std::uint32_t shares, scheduling_group parent,
+                                                 std::optional<group_id> id) {
+  if (auto allowed = may_create(name, shares, parent); !allowed) return std::move(allowed).error();
+  if (!id) id = static_cast<group_id>(std::countr_one(ids_used()));
+  if (*id >= groups_max) return error(status_code::out_of_range, "ids of scheduling groups are 0 to 63");
+  if (knows(*id)) return error(status_code::already_exists, "a scheduling group has this id");
   auto made = std::make_unique<group>();
-  made->id = static_cast<group_id>(count_);
+  made->id = *id;
   made->name = name;
   made->shares = shares;
   made->latency = std::make_unique<histogram>();
@@ -89,14 +108,15 @@ result<scheduling_group> scheduler::create_group(std::string_view name, std::uin
     made->parent = above.family.get();
   }
   if (registry_ != nullptr) made->metrics = std::make_unique<group_metrics>(*registry_, *made);
-  groups_[count_] = std::move(made);
-  return scheduling_group{static_cast<group_id>(count_++)};
+  groups_[*id] = std::move(made);
+  ++count_;
+  return scheduling_group{*id};
 }
 
 void scheduler::export_metrics(metrics_registry& registry) {
   registry_ = &registry;
-  for (std::size_t i = 0; i < count_; ++i) {
-    groups_[i]->metrics = std::make_unique<group_metrics>(registry, *groups_[i]);
+  for (auto& g : groups_) {
+    if (g != nullptr) g->metrics = std::make_unique<group_metrics>(registry, *g);
   }
 }
 

@@ -4,7 +4,7 @@
 // Which task of a shard runs next: scheduling groups that share the processor by weight.
 //
 //   auto batch = this_shard().tasks.create_group("batch", 100);        // result<scheduling_group>
-//   co_await atoll::with_group(*batch, [] { return compact(); });      // and all it awaits and spawns
+//   co_await atoll::with_group(*batch, [] { return compact(); });      // and all it awaits and spawns: group.hh
 //   this_shard().tasks.set_shares(*batch, 50);
 //
 // Groups form a tree: a group's children divide its part by their shares, among those that have work now.
@@ -19,6 +19,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -62,7 +63,13 @@ class scheduler {
   /// `out_of_range` for shares outside shares_min to shares_max, `not_found` for a parent that doesn't exist,
   /// `already_exists` for a name in use, `resource_exhausted` past groups_max. A parent must not run tasks itself
   /// while its children do: it gets its own part as if it were one more child with its own shares.
-  result<scheduling_group> create_group(std::string_view name, std::uint32_t shares, scheduling_group parent = top());
+  /// With an id, that one, which must be free (else `already_exists`); so that all shards have the same.
+  result<scheduling_group> create_group(std::string_view name, std::uint32_t shares, scheduling_group parent = top(),
+                                        std::optional<group_id> id = std::nullopt);
+  /// Whether create_group() would succeed, but for the id.
+  [[nodiscard]] result<> may_create(std::string_view name, std::uint32_t shares, scheduling_group parent) const;
+  /// A bit for each id in use.
+  [[nodiscard]] std::uint64_t ids_used() const noexcept;
   result<> set_shares(scheduling_group group, std::uint32_t shares);
   [[nodiscard]] result<group_stats> stats(scheduling_group group) const;
   [[nodiscard]] std::size_t groups() const noexcept { return count_; }

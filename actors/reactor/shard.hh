@@ -60,12 +60,12 @@ struct shard {
 
   // What each task touches.
   frame_pool frames;
-  call_context* context = nullptr;            // of the task that runs now; null stands for the default context
-  group_id group = 0;                         // the same
-  volatile bool tick = true;     // set by the ticker: time to look at the clock, and to give way; see reactor
+  call_context* context = nullptr;  // of the task that runs now; null stands for the default context
+  group_id group = 0;               // the same
+  volatile bool tick = true;        // set by the ticker: time to look at the clock, and to give way; see reactor
   bool has_ticker = false;
   ticker* ticks = nullptr;
-  std::uint32_t credits = 0;  // without a ticker: tasks and ready awaits counted
+  std::uint32_t credits = 0;                  // without a ticker: tasks and ready awaits counted
   std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
   time_point coarse_now{};                    // as of the loop's last look
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call

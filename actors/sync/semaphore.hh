@@ -113,7 +113,8 @@ class [[nodiscard]] semaphore_units {
 };
 
 inline void detail::semaphore_core::serve_waiting() noexcept {
-  serving = true;  // units for a wait that nobody awaits any more come straight back: no recursion then
+  // Units for a future that nobody holds come back inside the loop: it goes on with them, instead of nesting.
+  if (std::exchange(serving, true)) return;
   while (!waiting.empty() && available >= waiting.first_wants()) {
     const std::uint64_t wanted = waiting.first_wants();
     available -= wanted;
