@@ -69,8 +69,8 @@ auto run_then_wrapped(future<T> source, F f) -> future<unwrapped<std::invoke_res
 template <class T, class F>
 future<T> run_finally(future<T> source, F f) {
   auto outcome = co_await as_result(std::move(source));
-  auto after = co_await as_result(invoke_and_await(f));
-  if (outcome && !after) outcome = std::move(after).error();
+  auto after = co_await as_result(invoke_safely(f));
+  if (outcome && !after) co_await fail(std::move(after).error());
   co_return co_await or_fail(future<T>::from_result(std::move(outcome)));
 }
 

@@ -34,7 +34,8 @@ void for_each_suspended(F f) {
   for (auto& hook : this_shard().coroutines) {
     // What is done and waits for its future to go is no leak of its own.
     auto& each = static_cast<detail::coroutine_base&>(hook);
-    if (!each.result->ready() && !local().known.contains(&hook)) f(each);
+    const bool finished = each.result != nullptr && each.result->ready();
+    if (!finished && !local().known.contains(&hook)) f(each);
   }
 }
 

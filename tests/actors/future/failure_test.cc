@@ -278,4 +278,22 @@ ATOLL_TEST(failures, that_move_over_others_count_those) {
   EXPECT_EQ(co_await std::move(f), 1);
 }
 
+future<> fails_late(promise<>& told, int& alive) {
+  const counted local(alive);
+  co_await or_fail(told.get_future());
+}
+
+ATOLL_TEST(or_fail, with_nobody_holding_the_future_counts_the_failure_and_frees_all) {
+  int alive = 0;
+  promise<> told;
+  {
+    auto dropped = fails_late(told, alive);
+  }
+  EXPECT_EQ(alive, 1);
+  told.set_error(error(status_code::aborted, "nobody listens, on purpose"));
+  for (int i = 0; i < 100 && alive > 0; ++i) co_await atoll::yield();
+  EXPECT_EQ(alive, 0);
+  EXPECT_EQ(co_await atoll::testing::take_failures_abandoned(), 1U);
+}
+
 }  // namespace

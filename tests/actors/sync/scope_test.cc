@@ -176,7 +176,7 @@ ATOLL_TEST(with_scope, cancels_the_rest_where_f_fails_and_still_waits) {
   ATOLL_REQUIRE(!r);
   EXPECT_EQ(r.error(), atoll::error(status_code::not_found, "f failed"));
   ATOLL_REQUIRE(outcome && !*outcome);
-  EXPECT_EQ(outcome->error().code(), status_code::not_found);
+  EXPECT_EQ(outcome->error().code(), status_code::cancelled);
   const auto throws = [](atoll::scope&) { throw std::runtime_error("thrown"); };
   EXPECT_FALSE(co_await as_result(atoll::with_scope("throws", throws)));
 }
