@@ -197,16 +197,19 @@ template <std::ranges::input_range R, class F>
 future<> parallel_for_each(R&& range, F f) = delete;  // a temporary range would die: name it
 template <std::ranges::input_range R, class F>
 future<> parallel_for_each(R& range, F f) {
-  std::vector<future<>> pending;
+  using X = detail::unwrapped<std::invoke_result_t<F&, std::ranges::range_reference_t<R>>>;
+  std::vector<future<X>> pending;
   std::optional<error> first;
-  std::optional<error> broken;  // the range, half-way
+  std::optional<error> broken;  // the range, half-way, or memory
   try {
     for (auto&& element : range) {
+      // The place first: what has started must not be dropped for want of one.
+      if (pending.size() == pending.capacity()) pending.reserve(std::max<std::size_t>(8, pending.size() * 2));
       auto started = detail::invoke_safely(f, element);
       if (started.available() && !started.failed()) {
-        static_cast<void>(started.get());
+        static_cast<void>(started.get_result());
       } else {
-        pending.push_back(std::move(started).discard_value());
+        pending.push_back(std::move(started));
       }
     }
   } catch (...) {
@@ -231,16 +234,22 @@ future<> max_concurrent_for_each(R& range, std::size_t concurrent, F f) {
   auto end = std::ranges::end(range);
   bool stop = false;
   std::vector<future<>> workers;
-  std::optional<error> broken;  // the range, half-way
+  std::optional<error> first;
+  std::optional<error> broken;  // the range, half-way, or memory
   try {
     for (std::size_t i = 0; i < concurrent && !stop && next != end; ++i) {
+      if (workers.size() == workers.capacity()) workers.reserve(std::max<std::size_t>(8, workers.size() * 2));
       workers.push_back(detail::for_each_worker<R&, F>(next, end, stop, f));
     }
   } catch (...) {
     broken = error::from_exception(std::current_exception());
   }
-  co_await or_fail(when_all_succeed(std::move(workers)));
-  if (broken) co_await fail(*std::move(broken));
+  for (auto& each : workers) {
+    auto outcome = co_await as_result(std::move(each));
+    if (!outcome && !first) first = std::move(outcome).error();
+  }
+  if (!first) first = std::move(broken);
+  if (first) co_await fail(*std::move(first));
 }
 
 enum class stop_iteration : bool { no, yes };
@@ -265,15 +274,30 @@ template <std::ranges::input_range R, class M, class T, class F>
 future<T> map_reduce(R& range, M map, T value, F reduce) {
   using mapped = detail::unwrapped<std::invoke_result_t<M&, std::ranges::range_reference_t<R>>>;
   std::vector<future<mapped>> started;
-  std::optional<error> broken;  // the range, half-way
+  std::optional<error> first;
+  std::optional<error> broken;  // the range, half-way, or memory
   try {
-    for (auto&& element : range) started.push_back(detail::invoke_safely(map, element));
+    for (auto&& element : range) {
+      if (started.size() == started.capacity()) started.reserve(std::max<std::size_t>(8, started.size() * 2));
+      started.push_back(detail::invoke_safely(map, element));
+    }
   } catch (...) {
     broken = error::from_exception(std::current_exception());
   }
-  auto all = co_await or_fail(when_all_succeed(std::move(started)));
-  if (broken) co_await fail(*std::move(broken));
-  for (auto& each : all) value = reduce(std::move(value), std::move(each));
+  for (auto& each : started) {
+    auto outcome = co_await as_result(std::move(each));
+    if (!outcome) {
+      if (!first) first = std::move(outcome).error();
+    } else if (!first && !broken) {
+      try {
+        value = reduce(std::move(value), *std::move(outcome));
+      } catch (...) {
+        first = error::from_exception(std::current_exception());
+      }
+    }
+  }
+  if (!first) first = std::move(broken);
+  if (first) co_return *std::move(first);
   co_return value;
 }
 
