@@ -12,15 +12,6 @@
 namespace atoll_root::atoll {
 namespace {
 
-// ThreadSanitizer keeps signals back until a system call: a loop that computes would see no tick.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool signals_come_late = true;
-#elif defined(__has_feature)
-constexpr bool signals_come_late = __has_feature(thread_sanitizer);
-#else
-constexpr bool signals_come_late = false;
-#endif
-
 /// Below this, a coroutine that is called starts as a task: what else is on the stack has a quarter of it, 1 MiB at most.
 std::uintptr_t lowest_start_on_this_stack() noexcept {
   pthread_attr_t attributes;
@@ -81,7 +72,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
   shard_.coarse_now = time.now();
   shard_.stack_floor = lowest_start_on_this_stack();
   shard_.tasks.set_quota(options.task_quota);
-  shard_.has_ticker = ticks_.works() && !signals_come_late;
+  shard_.has_ticker = ticks_.works();
   detail::current_shard = &shard_;
   metrics_ = std::make_unique<metrics>(*this);
 }
