@@ -160,7 +160,7 @@ result<std::string> read_config_file(const std::string& path) {
   }
   std::string text;
   while (text.size() <= config_file_bytes_max) {
-    constexpr std::size_t chunk = 64 * 1024;
+    constexpr std::size_t chunk = std::size_t{64} * 1024;
     const auto have = text.size();
     text.resize(have + chunk);
     const auto got = ::read(file.get(), text.data() + have, chunk);

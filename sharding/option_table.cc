@@ -127,11 +127,10 @@ std::string option_table::print() const {
 std::string environment_name(std::string_view app, std::string_view option) {
   std::string name = std::string(app) + "_" + std::string(option);
   for (char& c : name) {
-    if (c >= 'a' && c <= 'z') {
-      c = static_cast<char>(c - 'a' + 'A');
-    } else if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) {
-      c = '_';
-    }
+    const bool lower = c >= 'a' && c <= 'z';
+    const bool kept = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (lower) c = static_cast<char>(c - 'a' + 'A');
+    if (!lower && !kept) c = '_';
   }
   return name;
 }

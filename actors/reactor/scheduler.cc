@@ -33,6 +33,7 @@ task& run_queue::pop_shuffled(rng& random) noexcept {
   task* chosen = head_;
   std::uint64_t length = 0;
   for (const task* t = head_; t != nullptr && length < reach; t = t->next) ++length;
+  ATOLL_ASSERT(chosen != nullptr, "an empty queue has nothing to pop");
   for (std::uint64_t steps = random.below(length); steps > 0; --steps) {
     before = chosen;
     chosen = chosen->next;

@@ -18,7 +18,8 @@ scope::~scope() {
 }
 
 void scope::core::ended(const result<>& outcome) noexcept {
-  if (!outcome && !(outcome.error().code() == status_code::cancelled && context.cancelled())) {
+  const bool as_asked = context.cancelled() && !outcome && outcome.error().code() == status_code::cancelled;
+  if (!outcome && !as_asked) {
     ++failures;
     if (on_error) {
       try {
