@@ -157,7 +157,7 @@ class coroutine_promise_base {
   // g++ looks for the first, clang for the second; null gives get_return_object_on_allocation_failure().
   static void* operator new(std::size_t bytes) noexcept { return allocate(bytes); }
   static void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes); }
-  static void operator delete(void* block, std::size_t bytes) noexcept { current_shard->frames.free(block, bytes); }
+  static void operator delete(void* block, std::size_t bytes) noexcept { current_shard->blocks.free(block, bytes); }
 
   /// The part that a coroutine has from its first suspension on; before, its result goes straight to the caller's future.
   template <class P>
@@ -207,7 +207,7 @@ class coroutine_promise_base {
 
   static void* allocate(std::size_t bytes) noexcept {
     ATOLL_ASSERT(current_shard != nullptr, "a coroutine was called outside a shard");
-    return current_shard->frames.try_allocate(bytes);
+    return current_shard->blocks.try_allocate(bytes);
   }
   static coroutine_promise_base& promise_of(suspended_state& s) noexcept {
     return reinterpret_cast<coroutine_promise_base&>(s);  // the first member
@@ -253,7 +253,7 @@ state_base* coroutine_promise_base<T, Promise>::fail_frame(error e) noexcept {
   task* waiter = suspended_.take_waiter();
   void* place = static_cast<state<T>*>(&suspended_);
   void* block = handle.address();
-  const std::size_t bytes = current_shard->frames.keep_while(block, [handle] { handle.destroy(); });
+  const std::size_t bytes = current_shard->blocks.keep_while(block, [handle] { handle.destroy(); });
   current_shard->context = nullptr;
   if (!consumer_stayed(static_cast<state_base*>(static_cast<state<T>*>(place)))) {
     report_abandoned(e);

@@ -191,7 +191,7 @@ class stream_promise final : public coroutine_base {
   }
 
   static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
-  static void operator delete(void* block, std::size_t bytes) noexcept { current_shard->frames.free(block, bytes); }
+  static void operator delete(void* block, std::size_t bytes) noexcept { current_shard->blocks.free(block, bytes); }
 
  private:
   stream_state<T>* state_;

@@ -2,7 +2,8 @@
 // Copyright the Atoll authors
 //
 // mimalloc: an exclusive arena for each range, a heap in it for the shard's thread, and operators new and delete that
-// ask reclaimers (Debian's mimalloc is built as C: its own operator new ends the process where there is no memory).
+// go to the shard's free lists first, and ask reclaimers (Debian's mimalloc is built as C: its own operator new ends the
+// process where there is no memory).
 // The operators are weak, so that a program, or a test of failing allocations, may have its own.
 #include <mimalloc.h>
 
@@ -32,13 +33,6 @@ template <class Allocate>
     if (void* block = allocate()) return block;
   }
   throw std::bad_alloc();
-}
-
-void count_if_from_elsewhere(void* block) noexcept {
-  shard* s = current_shard;
-  if (s == nullptr || reinterpret_cast<std::uintptr_t>(block) - s->own_range.start < s->own_range.bytes) [[likely]]
-    return;
-  if (block != nullptr) ++s->blocks_from_elsewhere;
 }
 
 }  // namespace
@@ -77,8 +71,24 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
   return allocate_again(bytes, [bytes, alignment] { return ::mi_malloc_aligned(bytes, alignment); });
 }
 void free(void* block) noexcept {
-  count_if_from_elsewhere(block);
+  shard* s = current_shard;
+  if (s != nullptr && block != nullptr && !s->own_range.has(block)) [[unlikely]]
+    ++s->blocks_from_elsewhere;
   ::mi_free(block);
+}
+
+void* allocate_pooled(std::size_t bytes) {
+  if (current_shard != nullptr) [[likely]] {
+    if (void* block = current_shard->blocks.take(bytes)) [[likely]]
+      return block;
+  }
+  return allocate(block_pool::rounded(bytes));
+}
+void free_pooled(void* block, std::size_t bytes) noexcept {
+  shard* s = current_shard;
+  if (s == nullptr || !s->own_range.has(block)) [[unlikely]]
+    return free(block);
+  s->blocks.free(block, bytes);
 }
 
 }  // namespace detail
@@ -92,7 +102,7 @@ namespace {
 template <class... Alignment>
 void* allocate_or_null(std::size_t bytes, Alignment... alignment) noexcept {
   try {
-    return atoll::detail::allocate(bytes, alignment...);
+    return ::operator new(bytes, alignment...);
   } catch (...) {
     return nullptr;
   }
@@ -101,22 +111,22 @@ std::size_t number(std::align_val_t alignment) noexcept { return static_cast<std
 
 }  // namespace
 
-ATOLL_WEAK void* operator new(std::size_t n) { return atoll::detail::allocate(n); }
-ATOLL_WEAK void* operator new[](std::size_t n) { return atoll::detail::allocate(n); }
+ATOLL_WEAK void* operator new(std::size_t n) { return atoll::detail::allocate_pooled(n); }
+ATOLL_WEAK void* operator new[](std::size_t n) { return atoll::detail::allocate_pooled(n); }
 ATOLL_WEAK void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return allocate_or_null(n); }
 ATOLL_WEAK void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return allocate_or_null(n); }
 ATOLL_WEAK void* operator new(std::size_t n, std::align_val_t a) { return atoll::detail::allocate(n, number(a)); }
 ATOLL_WEAK void* operator new[](std::size_t n, std::align_val_t a) { return atoll::detail::allocate(n, number(a)); }
 ATOLL_WEAK void* operator new(std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
-  return allocate_or_null(n, number(a));
+  return allocate_or_null(n, a);
 }
 ATOLL_WEAK void* operator new[](std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
-  return allocate_or_null(n, number(a));
+  return allocate_or_null(n, a);
 }
 ATOLL_WEAK void operator delete(void* p) noexcept { atoll::detail::free(p); }
 ATOLL_WEAK void operator delete[](void* p) noexcept { atoll::detail::free(p); }
-ATOLL_WEAK void operator delete(void* p, std::size_t) noexcept { atoll::detail::free(p); }
-ATOLL_WEAK void operator delete[](void* p, std::size_t) noexcept { atoll::detail::free(p); }
+ATOLL_WEAK void operator delete(void* p, std::size_t n) noexcept { atoll::detail::free_pooled(p, n); }
+ATOLL_WEAK void operator delete[](void* p, std::size_t n) noexcept { atoll::detail::free_pooled(p, n); }
 ATOLL_WEAK void operator delete(void* p, const std::nothrow_t&) noexcept { atoll::detail::free(p); }
 ATOLL_WEAK void operator delete[](void* p, const std::nothrow_t&) noexcept { atoll::detail::free(p); }
 ATOLL_WEAK void operator delete(void* p, std::align_val_t) noexcept { atoll::detail::free(p); }

@@ -53,5 +53,8 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
 }
 void free(void* block) noexcept { std::free(block); }
 
+void* allocate_pooled(std::size_t bytes) { return allocate(bytes); }
+void free_pooled(void* block, std::size_t) noexcept { free(block); }
+
 }  // namespace detail
 }  // namespace atoll_root::atoll

@@ -98,7 +98,7 @@ void shard_memory::add(reclaimer& r) noexcept {
 bool shard_memory::reclaim(std::size_t wanted) noexcept {
   if (reclaiming_ || shard_ == nullptr) return false;
   reclaiming_ = true;
-  std::size_t freed = shard_->frames.release();
+  std::size_t freed = shard_->blocks.release();
   for (auto at = reclaimers_.begin(); freed == 0 && at != reclaimers_.end(); ++at) {
     try {
       freed = (*at).reclaim_(wanted);

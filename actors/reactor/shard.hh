@@ -18,7 +18,7 @@
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/base/log_levels.hh>
 #include <atoll/actors/base/rng.hh>
-#include <atoll/actors/memory/frame_pool.hh>
+#include <atoll/actors/memory/block_pool.hh>
 #include <atoll/actors/reactor/clock.hh>
 #include <atoll/actors/reactor/scheduler.hh>
 #include <atoll/actors/reactor/task.hh>
@@ -51,15 +51,17 @@ using shard_id = std::uint32_t;
 enum class shard_slot : std::uint8_t { sharding, rpc, services, testing, count };
 
 struct address_range {
-  std::uintptr_t start = 0;
-  std::uintptr_t bytes = UINTPTR_MAX;  // everything
+  std::uintptr_t start = 1;
+  std::uintptr_t bytes = UINTPTR_MAX;  // everything but null
+
+  [[nodiscard]] bool has(const void* p) const noexcept { return reinterpret_cast<std::uintptr_t>(p) - start < bytes; }
 };
 
 struct shard {
   explicit shard(clock& its_time) : time(&its_time), tasks(its_time) {}
 
   // What each task touches.
-  frame_pool frames;
+  block_pool blocks;
   call_context* context = nullptr;  // of the task that runs now; null stands for the default context
   group_id group = 0;               // the same
   volatile bool tick = true;        // set by the ticker: time to look at the clock, and to give way; see reactor
@@ -134,19 +136,19 @@ inline void schedule_from_outside(task& t) noexcept {
 /// A block from this shard's pool, or from the allocator where no shard runs. Throws std::bad_alloc.
 inline void* pool_allocate(std::size_t bytes) {
   if (shard* s = detail::current_shard) [[likely]]
-    return s->frames.allocate(bytes);
-  return frame_pool::allocate_unpooled(bytes);
+    return s->blocks.allocate(bytes);
+  return block_pool::allocate_unpooled(bytes);
 }
 /// The same; null where there is no memory.
 inline void* pool_try_allocate(std::size_t bytes) noexcept {
   if (shard* s = detail::current_shard) [[likely]]
-    return s->frames.try_allocate(bytes);
-  return frame_pool::try_allocate_unpooled(bytes);
+    return s->blocks.try_allocate(bytes);
+  return block_pool::try_allocate_unpooled(bytes);
 }
 inline void pool_free(void* block, std::size_t bytes) noexcept {
   if (shard* s = detail::current_shard) [[likely]]
-    return s->frames.free(block, bytes);
-  frame_pool::free_unpooled(block);
+    return s->blocks.free(block, bytes);
+  block_pool::free_unpooled(block);
 }
 
 }  // namespace atoll_root::atoll

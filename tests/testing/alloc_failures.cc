@@ -37,13 +37,13 @@ bool fails_now() noexcept {
 }  // namespace
 
 alloc_failures::alloc_failures(std::uint64_t n, std::uint64_t failures) noexcept
-    : pooled_(on_shard() && this_shard().frames.is_on()) {
-  if (pooled_) this_shard().frames.switch_on(false);
+    : pooled_(on_shard() && this_shard().blocks.is_on()) {
+  if (pooled_) this_shard().blocks.switch_on(false);
   failing = {.first = n, .count = failures, .on = true};
 }
 alloc_failures::~alloc_failures() {
   failing.on = false;
-  if (pooled_) this_shard().frames.switch_on(true);
+  if (pooled_) this_shard().blocks.switch_on(true);
 }
 std::uint64_t alloc_failures::allocations() const noexcept { return failing.allocations; }
 std::uint64_t alloc_failures::failed() const noexcept { return failing.failed; }
@@ -170,15 +170,15 @@ future<std::uint64_t> for_each_allocation_failure(std::function<future<>()> body
   bool pooled = false;  // the same on all shards
   for (shard_id s = 0; s < shard_count(); ++s) {
     const auto switch_off = [] {
-      const bool was_on = this_shard().frames.is_on();
-      this_shard().frames.switch_on(false);
+      const bool was_on = this_shard().blocks.is_on();
+      this_shard().blocks.switch_on(false);
       return was_on;
     };
     pooled = co_await submit_to(s, switch_off);
   }
   const auto runs = co_await sweep(body, options);
   for (shard_id s = 0; s < shard_count(); ++s) {
-    co_await submit_to(s, [pooled] { this_shard().frames.switch_on(pooled); });
+    co_await submit_to(s, [pooled] { this_shard().blocks.switch_on(pooled); });
   }
   co_return runs;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-#include <atoll/actors/memory/frame_pool.hh>
+#include <atoll/actors/memory/block_pool.hh>
 
 #include <cstring>
 #include <vector>
@@ -9,8 +9,8 @@
 
 namespace {
 
-TEST(frame_pool, gives_the_block_freed_last_to_the_next_of_its_class) {
-  atoll::frame_pool pool;
+TEST(block_pool, gives_the_block_freed_last_to_the_next_of_its_class) {
+  atoll::block_pool pool;
   pool.switch_on(true);  // a build with AddressSanitizer begins without
   void* a = pool.allocate(100);
   pool.free(a, 100);
@@ -18,22 +18,22 @@ TEST(frame_pool, gives_the_block_freed_last_to_the_next_of_its_class) {
   pool.free(a, 128);
 }
 
-TEST(frame_pool, blocks_have_the_whole_size_of_their_class) {
-  atoll::frame_pool pool;
+TEST(block_pool, blocks_have_the_whole_size_of_their_class) {
+  atoll::block_pool pool;
   pool.switch_on(true);  // a build with AddressSanitizer begins without
-  for (const std::size_t n : {std::size_t{1}, std::size_t{64}, std::size_t{65}, atoll::frame_pool::pooled_bytes_max,
-                              atoll::frame_pool::pooled_bytes_max + 1}) {
+  for (const std::size_t n : {std::size_t{1}, std::size_t{64}, std::size_t{65}, atoll::block_pool::pooled_bytes_max,
+                              atoll::block_pool::pooled_bytes_max + 1}) {
     void* p = pool.allocate(n);
     std::memset(p, 0xab, n);
     pool.free(p, n);
   }
 }
 
-TEST(frame_pool, keeps_no_more_than_its_bound) {
-  atoll::frame_pool pool;
+TEST(block_pool, keeps_no_more_than_its_bound) {
+  atoll::block_pool pool;
   pool.switch_on(true);  // a build with AddressSanitizer begins without
   std::vector<void*> blocks;
-  for (std::uint32_t i = 0; i < atoll::frame_pool::blocks_max + 10; ++i) blocks.push_back(pool.allocate(64));
+  for (std::uint32_t i = 0; i < atoll::block_pool::blocks_max + 10; ++i) blocks.push_back(pool.allocate(64));
   for (void* p : blocks) pool.free(p, 64);  // the surplus goes back; the leak checker would tell
 }
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-#include <atoll/actors/memory/frame_pool.hh>
+#include <atoll/actors/memory/block_pool.hh>
 
 namespace atoll_root::atoll {
 
-void* frame_pool::allocate_unpooled(std::size_t bytes) { return ::operator new(rounded(bytes)); }
-void* frame_pool::try_allocate_unpooled(std::size_t bytes) noexcept {
+void* block_pool::allocate_unpooled(std::size_t bytes) { return ::operator new(rounded(bytes)); }
+void* block_pool::try_allocate_unpooled(std::size_t bytes) noexcept {
   return ::operator new(rounded(bytes), std::nothrow);
 }
-void frame_pool::free_unpooled(void* block) noexcept { ::operator delete(block); }
+void block_pool::free_unpooled(void* block) noexcept { ::operator delete(block); }
 
-void frame_pool::free_slowly(void* block, std::size_t bytes) noexcept {
+void block_pool::free_slowly(void* block, std::size_t bytes) noexcept {
   if (block == kept_) {
     kept_bytes_ = bytes;
   } else if (bytes <= pooled_bytes_max && lists_[index(bytes)].length < full_limit_) {
@@ -20,12 +20,12 @@ void frame_pool::free_slowly(void* block, std::size_t bytes) noexcept {
   }
 }
 
-std::size_t frame_pool::release() noexcept {
+std::size_t block_pool::release() noexcept {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < lists_.size(); ++i) {
-    while (void* block = take((i + 1) * class_bytes)) {
+    while (void* block = take(i * class_bytes)) {
       free_unpooled(block);
-      bytes += (i + 1) * class_bytes;
+      bytes += i * class_bytes;
     }
   }
   return bytes;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// Free lists for the small, short-lived blocks of one shard: coroutine frames, promise states, call records.
+// Free lists for the small blocks of one shard: what operator new gives, coroutine frames, promise states, call records.
 //
 //   void* p = atoll::pool_allocate(n);  ...  atoll::pool_free(p, n);     // in actors/reactor/shard.hh
 //
-// Blocks of up to 1 KiB are kept in lists of 64-byte classes, at most `blocks_max` a class; larger ones and
-// the surplus go to the allocator. A block may be freed on another shard than it came from: it joins
+// Blocks of up to 1 KiB are kept in lists of 16-byte classes, at most `blocks_max` a class (some 34 MB if all are full);
+// larger ones and the surplus go to the allocator. A block may be freed on another shard than it came from: it joins
 // the list there. Under AddressSanitizer every block goes to the allocator, so that misuse is seen.
 // Cost: some 2 ns for a pair from the list.
 #pragma once
@@ -21,16 +21,16 @@
 
 namespace atoll_root::atoll {
 
-class frame_pool {
+class block_pool {
  public:
-  static constexpr std::size_t class_bytes = 64;
+  static constexpr std::size_t class_bytes = 16;
   static constexpr std::size_t pooled_bytes_max = 1024;
-  static constexpr std::uint32_t blocks_max = 4096;
+  static constexpr std::uint32_t blocks_max = 1024;
 
-  frame_pool() noexcept = default;
-  frame_pool(const frame_pool&) = delete;
-  frame_pool& operator=(const frame_pool&) = delete;
-  ~frame_pool() { release(); }
+  block_pool() noexcept = default;
+  block_pool(const block_pool&) = delete;
+  block_pool& operator=(const block_pool&) = delete;
+  ~block_pool() { release(); }
 
   void* allocate(std::size_t bytes) {
     if (void* block = take(bytes)) [[likely]]
@@ -49,6 +49,21 @@ class frame_pool {
     } else {
       free_slowly(block, bytes);
     }
+  }
+
+  /// A block of the lists; null where the allocator has to be asked.
+  void* take(std::size_t bytes) noexcept {
+    if (bytes > pooled_bytes_max) return nullptr;
+    auto& list = lists_[index(bytes)];
+    node* block = list.head;
+    if (block == nullptr) return nullptr;
+    list.head = block->next;
+    --list.length;
+    return block;
+  }
+  /// What to ask the allocator for: a block may join a list when it is freed, so it has its class's full size.
+  static constexpr std::size_t rounded(std::size_t bytes) noexcept {
+    return bytes <= pooled_bytes_max ? index(bytes) * class_bytes : bytes;
   }
 
   /// Calls f, which frees `block`; that block is not freed but stays the caller's. Gives its size.
@@ -71,7 +86,6 @@ class frame_pool {
   /// Gives all kept blocks back to the allocator; returns how many bytes.
   std::size_t release() noexcept;
 
-  // A block may join a list when it is freed, so it has its class's full size.
   static void* allocate_unpooled(std::size_t bytes);
   static void* try_allocate_unpooled(std::size_t bytes) noexcept;
   static void free_unpooled(void* block) noexcept;
@@ -97,27 +111,14 @@ class frame_pool {
   static constexpr std::uint32_t default_limit = blocks_max;
 #endif
 
-  static constexpr std::size_t index(std::size_t bytes) noexcept { return bytes == 0 ? 0 : (bytes - 1) / class_bytes; }
-  static constexpr std::size_t rounded(std::size_t bytes) noexcept {
-    return bytes <= pooled_bytes_max ? (index(bytes) + 1) * class_bytes : bytes;
-  }
+  static constexpr std::size_t index(std::size_t bytes) noexcept { return (bytes + class_bytes - 1) / class_bytes; }
   void put(void* block, std::size_t bytes) noexcept {
     auto& list = lists_[index(bytes)];
     list.head = ::new (block) node{list.head};
     ++list.length;
   }
   void free_slowly(void* block, std::size_t bytes) noexcept;
-  void* take(std::size_t bytes) noexcept {
-    if (bytes > pooled_bytes_max) return nullptr;
-    auto& list = lists_[index(bytes)];
-    node* block = list.head;
-    if (block == nullptr) return nullptr;
-    list.head = block->next;
-    --list.length;
-    return block;
-  }
-
-  std::array<free_list, pooled_bytes_max / class_bytes> lists_{};
+  std::array<free_list, pooled_bytes_max / class_bytes + 1> lists_{};
   std::uint32_t limit_ = default_limit;  // of a list's length; 0 while a block is kept
   std::uint32_t full_limit_ = default_limit;
   void* kept_ = nullptr;
