@@ -66,6 +66,14 @@ auto run_then_wrapped(future<T> source, F f) -> future<unwrapped<std::invoke_res
   co_return co_await or_fail(invoke_and_await(f, co_await as_result(std::move(source))));
 }
 
+/// This outcome, once `after` has ended; its failure where this is none.
+template <class T, class U>
+future<T> finish(future<T> outcome, future<U> after) {
+  auto ended = co_await as_result(std::move(after));
+  if (!ended && !outcome.failed()) co_await fail(std::move(ended).error());
+  co_return co_await or_fail(std::move(outcome));
+}
+
 template <class T, class F>
 future<T> run_finally(future<T> source, F f) {
   auto outcome = co_await as_result(std::move(source));
@@ -79,6 +87,20 @@ future<T> run_handle_error(future<T> source, P handles, F f) {
   auto outcome = co_await as_result(std::move(source));
   if (!outcome && handles(outcome.error())) co_return co_await or_fail(invoke_and_await(f, std::move(outcome).error()));
   co_return co_await or_fail(future<T>::from_result(std::move(outcome)));
+}
+
+template <class T, class P, class F>
+future<T> handle_if(future<T>&& source, P handles, F f) {
+  if (source.available()) {
+    if (!source.failed()) return std::move(source);
+    if constexpr (std::is_same_v<future<unwrapped<std::invoke_result_t<F&, error>>>, future<T>>) {
+      if (!should_give_way()) {
+        error e = source.take_error();
+        return handles(e) ? invoke_safely(f, std::move(e)) : make_failed_future<T>(std::move(e));
+      }
+    }
+  }
+  return run_handle_error(std::move(source), std::move(handles), std::move(f));
 }
 
 }  // namespace detail
@@ -113,28 +135,31 @@ auto future<T>::then_wrapped(F f) && {
 template <class T>
 template <class F>
 future<T> future<T>::finally(F f) && {
-  return detail::run_finally(std::move(*this), std::move(f));
+  if (!available() || detail::should_give_way()) return detail::run_finally(std::move(*this), std::move(f));
+  auto after = detail::invoke_safely(f);
+  if (!after.available()) return detail::finish(std::move(*this), std::move(after));
+  if (!after.failed()) return std::move(*this);
+  error e = after.take_error();
+  if (failed()) return std::move(*this);
+  return make_failed_future<T>(std::move(e));
 }
 
 template <class T>
 template <class F>
   requires std::is_invocable_v<F&, error>
 future<T> future<T>::handle_error(F f) && {
-  if (available() && !failed()) return std::move(*this);
-  return detail::run_handle_error(std::move(*this), [](const error&) { return true; }, std::move(f));
+  return detail::handle_if(std::move(*this), [](const error&) { return true; }, std::move(f));
 }
 
 template <class T>
 template <class F>
 future<T> future<T>::handle_error(status_code code, F f) && {
-  if (available() && !failed()) return std::move(*this);
-  return detail::run_handle_error(std::move(*this), [code](const error& e) { return e.code() == code; }, std::move(f));
+  return detail::handle_if(std::move(*this), [code](const error& e) { return e.code() == code; }, std::move(f));
 }
 
 template <class T>
 template <class E, class F>
 future<T> future<T>::handle_error(F f) && {
-  if (available() && !failed()) return std::move(*this);
   const auto is_one = [](const error& e) {
     try {
       e.raise();
@@ -144,7 +169,7 @@ future<T> future<T>::handle_error(F f) && {
       return false;
     }
   };
-  return detail::run_handle_error(std::move(*this), is_one, [f = std::move(f)](const error& e) mutable {
+  return detail::handle_if(std::move(*this), is_one, [f = std::move(f)](const error& e) mutable {
     try {
       e.raise();
     } catch (const E& exception) {

@@ -132,6 +132,14 @@ constexpr bool captures() {
     return false;
   }
 }
+
+template <class First>
+constexpr void refuse_captures() noexcept {
+  static_assert(
+      !captures<First>(),
+      "a lambda with captures must not be a coroutine, nor a coroutine's parameter refer to one: its captures "
+      "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
+}
 #endif
 
 template <class T, class Promise>
@@ -271,10 +279,7 @@ class coroutine_promise final : public coroutine_promise_base<T, coroutine_promi
 #if defined(__GNUC__) && !defined(__clang__)
   template <class First, class... A>
   explicit coroutine_promise(First&, A&...) noexcept {
-    static_assert(
-        !captures<First>(),
-        "a lambda with captures must not be a coroutine, nor a coroutine's parameter refer to one: its captures "
-        "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
+    refuse_captures<First>();
   }
 #endif
   // By value and no template, so that a conversion is the business of the co_return, not of this header.
@@ -302,10 +307,7 @@ class coroutine_promise<void> final : public coroutine_promise_base<void, corout
 #if defined(__GNUC__) && !defined(__clang__)
   template <class First, class... A>
   explicit coroutine_promise(First&, A&...) noexcept {
-    static_assert(
-        !captures<First>(),
-        "a lambda with captures must not be a coroutine, nor a coroutine's parameter refer to one: its captures "
-        "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
+    refuse_captures<First>();
   }
 #endif
   void return_void() noexcept { this->finish_with_value(); }
@@ -380,7 +382,7 @@ class [[nodiscard]] fail {
 template <class T>
 class [[nodiscard]] or_fail {
  public:
-  explicit or_fail(future<T>&& f) noexcept : future_(std::move(f)) {}
+  explicit or_fail(future<T>&& f) noexcept(std::is_nothrow_move_constructible_v<future<T>>) : future_(std::move(f)) {}
   explicit or_fail(result<T>&& r) : future_(future<T>::from_result(std::move(r))) {}
   detail::or_fail_awaiter<T> operator co_await() && noexcept { return detail::or_fail_awaiter<T>(future_); }
 

@@ -128,10 +128,7 @@ class stream_promise final : public coroutine_base {
 #if defined(__GNUC__) && !defined(__clang__)
   template <class First, class... A>
   explicit stream_promise(First&, A&...) : stream_promise() {
-    static_assert(
-        !captures<First>(),
-        "a lambda with captures must not be a coroutine, nor a coroutine's parameter refer to one: its captures "
-        "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
+    refuse_captures<First>();
   }
 #endif
 

@@ -39,10 +39,10 @@ using std::chrono::milliseconds;
 /// How long accept() waits for descriptors or memory to come free.
 constexpr auto accept_retry_after = milliseconds(50);
 
-/// A registered descriptor and who waits for it.
+/// A registered descriptor and who waits for it. Takes the socket once there is memory for all of it.
 class descriptor {
  public:
-  descriptor(int epoll, int fd) : epoll_(epoll), fd_(fd) {
+  descriptor(int epoll, native_socket&& socket) : epoll_(epoll), fd_(socket.release()) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
     event.data.ptr = this;
@@ -166,7 +166,8 @@ error closed_here() { return {status_code::unavailable, "socket closed"}; }
 // coroutine finds it closed when it runs again.
 class epoll_stream final : public tcp_stream {
  public:
-  epoll_stream(int epoll, int fd) : descriptor_(std::make_shared<descriptor>(epoll, fd)) {
+  epoll_stream(int epoll, native_socket&& socket)
+      : descriptor_(std::make_shared<descriptor>(epoll, std::move(socket))) {
     ++this_shard().socket_streams;
   }
   epoll_stream(const epoll_stream&) = delete;
@@ -242,8 +243,10 @@ bool concerns_one_connection(int number) noexcept {
 
 class epoll_listener final : public tcp_listener {
  public:
-  epoll_listener(int epoll, int fd, socket_address address)
-      : epoll_(epoll), descriptor_(std::make_shared<descriptor>(epoll, fd)), address_(std::move(address)) {}
+  epoll_listener(int epoll, native_socket&& socket, socket_address address)
+      : epoll_(epoll),
+        descriptor_(std::make_shared<descriptor>(epoll, std::move(socket))),
+        address_(std::move(address)) {}
   epoll_listener(const epoll_listener&) = delete;
   epoll_listener& operator=(const epoll_listener&) = delete;
   ~epoll_listener() override { close(); }
@@ -255,8 +258,9 @@ class epoll_listener final : public tcp_listener {
     while (d->fd() >= 0) {
       const int fd = ::accept4(d->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
+        native_socket socket(fd);
         set_stream_options(fd);
-        co_return std::make_unique<epoll_stream>(epoll, fd);
+        co_return std::make_unique<epoll_stream>(epoll, std::move(socket));
       }
       if (errno == EAGAIN) {
         co_await or_fail(d->readable());
@@ -304,7 +308,7 @@ class epoll_backend final : public io_backend {
         ::getsockname(fd, k->get(), &k->length) != 0) {
       return error::from_errno(errno, what);
     }
-    return std::unique_ptr<tcp_listener>(std::make_unique<epoll_listener>(epoll_, socket.release(), k->to_address()));
+    return std::unique_ptr<tcp_listener>(std::make_unique<epoll_listener>(epoll_, std::move(socket), k->to_address()));
   }
 
   future<std::unique_ptr<tcp_stream>> connect(const socket_address& wanted) override {
@@ -319,9 +323,9 @@ class epoll_backend final : public io_backend {
     if (::connect(fd, k->get(), k->length) != 0) {
       if (errno != EINPROGRESS) co_return error::from_errno(errno, what);
       // Watched only from here on: a socket that is not yet connecting counts as hung up.
-      descriptor pending(epoll_, fd);
+      descriptor pending(epoll_, std::move(socket));
       const auto waited = co_await as_result(pending.writable());
-      static_cast<void>(pending.release());
+      socket = native_socket(pending.release());
       if (!waited) co_return detail::wait_failed(waited.error(), what);
       int failure = 0;
       socklen_t length = sizeof failure;
@@ -332,7 +336,7 @@ class epoll_backend final : public io_backend {
   }
 
   std::unique_ptr<tcp_stream> attach(native_socket socket) override {
-    return std::make_unique<epoll_stream>(epoll_, socket.release());
+    return std::make_unique<epoll_stream>(epoll_, std::move(socket));
   }
 
   future<int> next_signal(std::span<const int> signals) override {
@@ -341,8 +345,9 @@ class epoll_backend final : public io_backend {
     for (const int signal : signals) ::sigaddset(&set, signal);
     const int fd = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0) co_return error::from_errno(errno, "signalfd");
+    native_socket owner(fd);
     // A descriptor a wait, so that waits don't disturb each other; the backend closes what is left at its end.
-    const auto d = std::make_shared<descriptor>(epoll_, fd);
+    const auto d = std::make_shared<descriptor>(epoll_, std::move(owner));
     std::erase_if(signals_, [](const auto& wait) { return wait.expired(); });
     signals_.push_back(d);
     const std::string what = "wait for a signal";

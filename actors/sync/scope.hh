@@ -37,15 +37,19 @@ class scope {
   ~scope();
 
   /// Starts f(arguments...), which gives void or a future<>. False where the scope is closed or cancelled, or there is
-  /// no memory (which counts as a failure): then f is not called.
+  /// no memory, or f or an argument can't be moved (which count as failures): then f is not called.
   template <class F, class... A>
   bool spawn(F f, A... arguments) {
     if (core_->closed || core_->context.cancelled()) return false;
     ++core_->running;
-    const detail::context_scope in(core_->context.context());
-    auto started = run<F, A...>(core_, std::move(f), std::move(arguments)...);
-    if (!started.available() || !started.failed()) return true;  // it ends by itself
-    core_->ended(started.take_error());
+    try {
+      const detail::context_scope in(core_->context.context());
+      auto started = run<F, A...>(core_, std::move(f), std::move(arguments)...);
+      if (!started.available() || !started.failed()) return true;  // it ends by itself
+      core_->ended(started.take_error());
+    } catch (...) {  // moving f or an argument
+      core_->ended(error::from_exception(std::current_exception()));
+    }
     return false;
   }
 

@@ -170,6 +170,27 @@ ATOLL_BOUNDED_TEST(the_free_lists_are_the_first_to_go) {
   co_return;
 }
 
+ATOLL_BOUNDED_TEST(small_blocks_are_reused_by_the_shard_they_belong_to) {
+  namespace detail = atoll::detail;
+  void* block = detail::allocate_pooled(40);
+  detail::free_pooled(block, 40);
+  EXPECT_EQ(detail::allocate_pooled(48), block) << "the same class";
+  const auto elsewhere = co_await atoll::submit_to(1, [address = reinterpret_cast<std::uintptr_t>(block)] {
+    const auto before = this_shard().memory->statistics().blocks_from_elsewhere;
+    void* foreign = reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+    detail::free_pooled(foreign, 48);
+    void* own = detail::allocate_pooled(48);
+    EXPECT_NE(own, foreign) << "memory of shard 0 must not become shard 1's";
+    detail::free_pooled(own, 48);
+    return this_shard().memory->statistics().blocks_from_elsewhere - before;
+  });
+  EXPECT_EQ(elsewhere, 1U);
+  detail::free_pooled(nullptr, 48);
+  void* fresh = detail::allocate_pooled(48);
+  EXPECT_NE(fresh, nullptr);
+  detail::free_pooled(fresh, 48);
+}
+
 ATOLL_BOUNDED_TEST(large_blocks_come_from_the_budget_and_go_back) {
   for (int i = 0; i < 10; ++i) {
     auto large = atoll::buffer::try_allocate(20 * mebi);

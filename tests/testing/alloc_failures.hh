@@ -10,7 +10,7 @@
 //   co_await for_each_allocation_failure([] { return copy_and_send(); });   // failing at the 1st, 2nd, ... allocation
 //
 // Counted is what goes through operator new, which is all that atoll's own code allocates: while failures are on, the
-// shard's frame pool is switched off, so coroutine frames and promises count, too. malloc() does not, nor does what the
+// shard's free lists are switched off, so coroutine frames and promises count, too. malloc() does not, nor does what the
 // runtime of C++ keeps for exceptions.
 // Thread rules: of the thread that asks for it; one at a time a thread.
 #pragma once

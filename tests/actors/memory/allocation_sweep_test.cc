@@ -3,12 +3,16 @@
 //
 // The public operations with a failure at each of their allocations in turn: they fail with `resource_exhausted` or do
 // without, and leave nothing behind.
+#include <filesystem>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <atoll/actors/future/combinators.hh>
 #include <atoll/actors/future/shared_future.hh>
+#include <atoll/actors/io/io_backend.hh>
 #include <atoll/actors/memory/buffer.hh>
 #include <atoll/actors/sync/channel.hh>
 #include <atoll/actors/sync/gate.hh>
@@ -386,6 +390,51 @@ ATOLL_SWEEP(buffers) {
   auto other = detached.share();
   auto copy = std::move(detached).detach();
   EXPECT_EQ(copy, other);
+}
+
+std::ptrdiff_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return std::distance(begin(all), end(all));
+}
+
+ATOLL_SWEEP(sockets) {
+  const atoll::socket_address any{"127.0.0.1", 0};
+  const auto listening = co_await or_fail(atoll::this_shard().io->listen(any, {}));
+  const auto far = co_await or_fail(atoll::this_shard().io->connect(listening->address()));
+  const auto near = co_await or_fail(listening->accept());
+  co_await or_fail(near->write_all("ping"));
+  std::string got(4, ' ');
+  EXPECT_EQ(co_await or_fail(far->read_some(got)), 4U);
+}
+
+ATOLL_TEST_ON(allocation_sweep, sockets_leave_no_descriptor_open, 1) {
+  const auto before = open_descriptors();
+  co_await sweep(&sockets_body);
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+// finally() of a future that is ready runs its function whether there is memory or not; handle_error() the same.
+ATOLL_TEST_ON(continuations_of_ready_futures, want_no_memory, 1) {
+  int ran = 0;
+  std::optional<atoll::result<int>> kept;
+  std::optional<atoll::result<int>> failed;
+  std::optional<atoll::result<int>> handled;
+  std::optional<atoll::result<int>> passed;
+  {
+    const atoll::testing::alloc_failures failing(1, atoll::testing::alloc_failures::all);
+    const auto failure = [] { return atoll::make_failed_future<int>(atoll::error(atoll::status_code::not_found)); };
+    kept = atoll::make_ready_future<int>(7).finally([&ran] { ++ran; }).get_result();
+    failed = failure().finally([&ran] { ++ran; }).get_result();
+    handled = failure().handle_error([](const atoll::error&) { return 5; }).get_result();
+    passed = failure().handle_error(atoll::status_code::aborted, [](const atoll::error&) { return 5; }).get_result();
+    EXPECT_EQ(failing.allocations(), 0U);
+  }
+  EXPECT_EQ(ran, 2);
+  EXPECT_EQ(kept->value(), 7);
+  EXPECT_EQ(failed->error().code(), atoll::status_code::not_found);
+  EXPECT_EQ(handled->value(), 5);
+  EXPECT_EQ(passed->error().code(), atoll::status_code::not_found);
+  co_return;
 }
 
 }  // namespace

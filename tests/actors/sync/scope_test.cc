@@ -34,6 +34,25 @@ ATOLL_TEST(scope, takes_the_failures_of_its_work) {
   EXPECT_EQ(co_await atoll::testing::take_failures_abandoned(), 0U);
 }
 
+/// Its second move throws.
+struct hard_to_move {
+  hard_to_move() = default;
+  hard_to_move(hard_to_move&& other) : moves(other.moves + 1) {  // NOLINT(performance-noexcept-move-constructor)
+    if (moves > 1) throw std::length_error("moved too often");
+  }
+  int moves = 0;
+};
+
+ATOLL_TEST(scope, an_argument_that_can_not_be_moved_is_a_failure) {
+  atoll::scope s("test");
+  bool called = false;
+  EXPECT_FALSE(s.spawn([&called](const hard_to_move&) { called = true; }, hard_to_move()));
+  EXPECT_FALSE(called);
+  EXPECT_EQ(s.running(), 0U);
+  EXPECT_EQ(s.failures(), 1U);
+  co_await s.close();
+}
+
 ATOLL_TEST(scope, close_is_not_cut_short_by_a_deadline) {
   atoll::scope s("test");
   bool done = false;
