@@ -247,7 +247,7 @@ def test_a_container_of_256_MB_is_enough(run):
     with container_of_256_MB(run) as inside:
         found = doctor(run, "--shards", 2, command=inside)
         assert found["memory limit"][0] == "degraded" and found["memory limit"][1].startswith("256 MiB"), found
-        assert found["plan: memory"] == ("ok", "96.0 MiB a shard, 64.0 MiB left to the system"), found
+        assert found["plan: memory"][1].startswith("96.0 MiB a shard, 64.0 MiB left to the system"), found
         assert serves(run, "--shards", 2, command=inside) == []
         refused = doctor(run, "--shards", 2, "--memory", "300M", command=inside, code=1)
         assert refused["plan: memory"][0] == "missing", refused
@@ -258,7 +258,7 @@ def test_a_container_of_256_MB_and_one_processor_is_enough(run):
         inside = [*memory, "taskset", "-c", first_processor()]
         found = doctor(run, command=inside)
         assert found["plan: shards"][1].startswith("1 on processors "), found
-        assert found["plan: memory"] == ("ok", "192 MiB a shard, 64.0 MiB left to the system"), found
+        assert found["plan: memory"][1].startswith("192 MiB a shard, 64.0 MiB left to the system"), found
         assert serves(run, command=inside) == []
         assert serves(run, "--shards", 1, command=inside) == []
         assert serves(run, "--shards", 2, command=inside) == []

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atoll/actors/memory/shard_memory.hh>
 #include <atoll/sharding/doctor.hh>
 #include <atoll/sharding/memory_plan.hh>
 
@@ -239,6 +240,7 @@ TEST(doctor, shows_the_plan) {
   EXPECT_TRUE(found.can_start);
   EXPECT_NE(found.report.find("1 on processors 0-1"), std::string::npos) << found.report;
   EXPECT_NE(found.report.find("192 MiB a shard, 64.0 MiB left to the system"), std::string::npos) << found.report;
+  EXPECT_EQ(found.report.find("the system's allocator") == std::string::npos, atoll::allocator_keeps_budgets());
 }
 
 TEST(doctor, sees_that_an_app_can_not_start) {
