@@ -2,12 +2,12 @@
 // Copyright the Atoll authors
 #include <atoll/rpc/wire.hh>
 
-#include <boost/locale/utf.hpp>
+#include <algorithm>
+
+#include <atoll/actors/base/text.hh>
 
 namespace atoll_root::atoll::wire {
 namespace {
-
-namespace utf = boost::locale::utf;
 
 /// The length of the ASCII text the bytes begin with, found eight bytes at a time.
 std::size_t ascii_prefix(std::string_view bytes) noexcept {
@@ -20,16 +20,14 @@ std::size_t ascii_prefix(std::string_view bytes) noexcept {
   return n;
 }
 
-bool is_character(utf::code_point c) noexcept { return c != utf::illegal && c != utf::incomplete; }
-
 }  // namespace
 
 bool is_utf8(std::string_view bytes) noexcept {
-  bytes.remove_prefix(ascii_prefix(bytes));
-  const char* at = bytes.data();
-  const char* end = at + bytes.size();
-  while (at != end) {
-    if (!is_character(utf::utf_traits<char>::decode(at, end))) return false;
+  while (!bytes.empty()) {
+    const bool ascii = static_cast<unsigned char>(bytes.front()) < 0x80;
+    const std::size_t length = ascii ? ascii_prefix(bytes) : utf8_length(bytes);
+    if (length == 0) return false;
+    bytes.remove_prefix(length);
   }
   return true;
 }
@@ -37,17 +35,10 @@ bool is_utf8(std::string_view bytes) noexcept {
 std::string to_utf8(std::string_view bytes) {
   if (is_utf8(bytes)) return std::string(bytes);
   std::string text;
-  const char* at = bytes.data();
-  const char* end = at + bytes.size();
-  while (at != end) {
-    const char* next = at;
-    if (is_character(utf::utf_traits<char>::decode(next, end))) {
-      text.append(at, next);
-      at = next;
-    } else {
-      text.append("\xef\xbf\xbd");
-      ++at;
-    }
+  while (!bytes.empty()) {
+    const std::size_t length = utf8_length(bytes);
+    text += length == 0 ? "\xef\xbf\xbd" : bytes.substr(0, length);
+    bytes.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return text;
 }

@@ -11,17 +11,10 @@
 #include <optional>
 
 #include <atoll/actors/base/printable.hh>
+#include <atoll/actors/base/text.hh>
 
 namespace atoll_root::atoll {
 namespace {
-
-constexpr std::string_view blanks = " \t";
-
-std::string_view trimmed(std::string_view text) noexcept {
-  const auto first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
 
 bool is_key(std::string_view text) noexcept {
   const auto in_key = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; };
@@ -68,7 +61,7 @@ std::optional<std::string> take_quoted(std::string_view& text) {
 
 std::string_view without_comment(std::string_view text) noexcept {
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '#' && (i == 0 || blanks.find(text[i - 1]) != std::string_view::npos)) return text.substr(0, i);
+    if (text[i] == '#' && (i == 0 || text[i - 1] == ' ' || text[i - 1] == '\t')) return text.substr(0, i);
   }
   return text;
 }

@@ -19,6 +19,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include <atoll/actors/base/text.hh>
 #include <atoll/actors/future/future.hh>
 #include <atoll/sharding/message.hh>
 #include <atoll/sharding/sendable.hh>
@@ -41,23 +42,17 @@ struct parameter_names {
   constexpr explicit parameter_names(std::string_view list) noexcept {
     while (!list.empty()) {
       const auto comma = list.find(',');
-      std::string_view name = trim(list.substr(0, comma));
+      std::string_view name = trimmed(list.substr(0, comma));
       list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
       if (name.starts_with("key") && name.ends_with(")")) {
-        name = trim(name.substr(3));
-        name = trim(name.substr(1, name.size() - 2));
+        name = trimmed(name.substr(3));
+        name = trimmed(name.substr(1, name.size() - 2));
         key = count;
         ++keys;
       }
       if (count < N) names[count] = name;
       ++count;
     }
-  }
-
-  static constexpr std::string_view trim(std::string_view text) noexcept {
-    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-    return text;
   }
 };
 

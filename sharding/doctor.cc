@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <atoll/actors/memory/shard_memory.hh>
 #include <atoll/sharding/memory_plan.hh>
 #include <atoll/sharding/proc_text.hh>
 
@@ -37,11 +38,11 @@ fact plan_shards(const std::vector<unsigned>& cpus, shard_id shards, bool pin) {
 fact plan_of_memory(const machine_info& machine, shard_id shards, const runtime_options& options) {
   const auto plan = plan_memory(machine, shards, options);
   if (!plan) return missing("plan: memory", plan.error());
-  return {fact_state::ok,
-          "plan: memory",
-          fmt::format("{} a shard, {} left to the system", rounded_bytes(plan->shard_bytes),
-                      plan->usable_bytes == 0 ? "the rest" : rounded_bytes(plan->reserve_bytes)),
-          {}};
+  std::string found = fmt::format("{} a shard, {} left to the system", rounded_bytes(plan->shard_bytes),
+                                  plan->usable_bytes == 0 ? "the rest" : rounded_bytes(plan->reserve_bytes));
+  if (allocator_keeps_budgets()) return {fact_state::ok, "plan: memory", std::move(found), {}};
+  return {fact_state::degraded, "plan: memory", std::move(found),
+          "a shard that wants more gets it, for this build has the system's allocator"};
 }
 
 }  // namespace

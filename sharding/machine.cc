@@ -5,9 +5,11 @@
 #include <linux/io_uring.h>
 #include <linux/membarrier.h>
 #include <linux/perf_event.h>
+#include <numaif.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -64,6 +66,19 @@ availability probe_event_loop() {
   }
   if (event >= 0) ::close(event);
   ::close(epoll);
+  return found;
+}
+
+/// On a page of its own, whose policy stays what it is.
+availability probe_memory_binding() {
+  const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* page = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return refused(errno);
+  availability found{true, {}};
+  if (::get_mempolicy(nullptr, nullptr, 0, nullptr, 0) != 0 || ::mbind(page, bytes, MPOL_DEFAULT, nullptr, 0, 0) != 0) {
+    found = refused(errno);
+  }
+  ::munmap(page, bytes);
   return found;
 }
 
@@ -143,6 +158,7 @@ machine_info probe_machine(const std::string& root) {
   if (online) machine.processors_online = static_cast<unsigned>(online->size());
   machine.nodes = read_nodes(root);
   read_memory(machine, root);
+  machine.memory_binding = probe_memory_binding();
   machine.io_uring = probe_io_uring();
   machine.membarrier = probe_membarrier();
   machine.event_loop = probe_event_loop();

@@ -46,6 +46,7 @@ struct machine_info {
   std::optional<std::uint64_t> huge_page_bytes;
   std::uint64_t huge_pages_free = 0;
   std::string transparent_huge_pages;  // "always", "madvise" or "never"; empty: unknown
+  availability memory_binding;         // to a NUMA node
   availability io_uring;
   availability membarrier;  // private expedited
   availability event_loop;  // epoll and eventfd

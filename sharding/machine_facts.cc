@@ -24,6 +24,14 @@ fact usable(const availability& thing, std::string name, std::string_view withou
   return ok_if(thing.usable, std::move(name), thing.usable ? "usable" : "refused: " + thing.refusal, without);
 }
 
+/// What no part of atoll uses yet: of interest, and no loss where it is refused.
+fact unused(const availability& thing, std::string name, std::string_view instead) {
+  return {fact_state::ok,
+          std::move(name),
+          fmt::format("{}, not used yet: {}", thing.usable ? "usable" : "refused: " + thing.refusal, instead),
+          {}};
+}
+
 fact processors_of(const machine_info& machine) {
   std::vector<unsigned> cpus;
   for (const auto& p : machine.processors) cpus.push_back(p.cpu);
@@ -50,6 +58,17 @@ fact nodes_of(const machine_info& machine) {
   return {fact_state::ok, "NUMA nodes", std::move(found), {}};
 }
 
+fact memory_binding_of(const machine_info& machine) {
+  if (machine.nodes.size() > 1) {
+    return usable(machine.memory_binding, "memory binding", "a shard's memory may be of another NUMA node than it");
+  }
+  const auto& binding = machine.memory_binding;
+  return {fact_state::ok,
+          "memory binding",
+          binding.usable ? "usable" : fmt::format("refused: {}, not needed: one memory for all", binding.refusal),
+          {}};
+}
+
 fact memory_of(const machine_info& machine) {
   if (machine.memory_bytes == 0) {
     return {fact_state::missing, "memory", "unknown", "shards get memory only as --memory says"};
@@ -72,12 +91,14 @@ fact address_space_of(const machine_info& machine) {
 }
 
 fact huge_pages_of(const machine_info& machine) {
+  // Shards don't ask for them: they have what the kernel gives to everyone.
   const auto& transparent = machine.transparent_huge_pages;
-  const bool pool = machine.huge_pages_free > 0 && machine.huge_page_bytes;
   std::string found = "transparent: " + (transparent.empty() ? "unknown" : printable(transparent));
-  if (pool)
-    found += fmt::format(", pool: {} free of {}", machine.huge_pages_free, rounded_bytes(*machine.huge_page_bytes));
-  return ok_if(pool || transparent == "always" || transparent == "madvise", "huge pages", std::move(found),
+  if (machine.huge_pages_free > 0 && machine.huge_page_bytes) {
+    found += fmt::format(", pool: {} free of {}, not used yet", machine.huge_pages_free,
+                         rounded_bytes(*machine.huge_page_bytes));
+  }
+  return ok_if(transparent == "always", "huge pages", std::move(found),
                "memory is in small pages, and large tables cost more to look into");
 }
 
@@ -123,15 +144,16 @@ std::vector<fact> facts_of(const machine_info& machine) {
       processors_of(machine),
       quota_of(machine),
       nodes_of(machine),
+      memory_binding_of(machine),
       memory_of(machine),
       memory_limit_of(machine),
       address_space_of(machine),
       huge_pages_of(machine),
-      usable(machine.io_uring, "io_uring", "epoll does its work"),
-      usable(machine.membarrier, "membarrier", "a shard that goes to sleep pays for a full memory barrier"),
+      unused(machine.io_uring, "io_uring", "epoll does its work"),
+      unused(machine.membarrier, "membarrier", "a shard that goes to sleep pays for a full memory barrier"),
       std::move(loop),
       usable(machine.pinning, "pinning", "the system moves shards between processors"),
-      usable(machine.perf_event, "perf_event", "stalls are found by a timer, a little later"),
+      unused(machine.perf_event, "perf_event", "stalls are found by a timer, a little later"),
       descriptors_of(machine),
       clock_of(machine)};
 }

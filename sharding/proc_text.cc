@@ -7,17 +7,12 @@
 #include <limits>
 
 #include <atoll/actors/base/printable.hh>
+#include <atoll/actors/base/text.hh>
 
 namespace atoll_root::atoll {
 namespace {
 
 constexpr std::string_view blanks = " \t\n";
-
-std::string_view trimmed(std::string_view text) noexcept {
-  const auto first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
 
 /// What stands before the separator; `text` goes on behind it.
 std::string_view take_until(std::string_view& text, char separator) noexcept {
@@ -85,7 +80,7 @@ result<std::vector<unsigned>> parse_cpu_list(std::string_view text) {
                                                     "'");
   };
   std::vector<bool> named(processor_number_max + 1);
-  auto rest = trimmed(text);
+  auto rest = trimmed(text, blanks);
   if (rest.ends_with(',')) return refuse();
   while (!rest.empty()) {
     auto range = take_until(rest, ',');
@@ -175,7 +170,7 @@ std::vector<cgroup_mount> parse_cgroup_mounts(std::string_view text) {
 std::optional<std::uint64_t> parse_memory_limit(std::string_view text) {
   // v1 says "no limit" with the largest number of whole pages.
   constexpr std::uint64_t unlimited = std::uint64_t{1} << 62U;
-  const auto limit = whole_number<std::uint64_t>(trimmed(text));
+  const auto limit = whole_number<std::uint64_t>(trimmed(text, blanks));
   return limit && *limit < unlimited ? limit : std::nullopt;
 }
 
@@ -185,7 +180,8 @@ std::optional<double> parse_cpu_max(std::string_view text) {
 }
 
 std::optional<double> parse_cfs_quota(std::string_view quota, std::string_view period) {
-  return share(whole_number<std::uint64_t>(trimmed(quota)), whole_number<std::uint64_t>(trimmed(period)));
+  return share(whole_number<std::uint64_t>(trimmed(quota, blanks)),
+               whole_number<std::uint64_t>(trimmed(period, blanks)));
 }
 
 std::string_view parse_choice(std::string_view text) noexcept {

@@ -35,6 +35,7 @@ struct runtime::shared {
   const shard_ranges memory;
   std::barrier<> everyone;
   std::atomic<bool> failed{false};
+  std::atomic<bool> floats{false};             // somebody could not be bound to a processor, and has said so for all
   std::vector<std::optional<error>> failures;  // of a shard's start, by shard
   const std::vector<processor> processors;
   const std::shared_ptr<foreign_gate> foreign;
@@ -72,7 +73,10 @@ future<int> call_main(const runtime::main_function& main) { co_return co_await m
 runtime::runtime(const runtime_options& options, mailroom& mail) noexcept : options_(options), mail_(mail) {}
 
 void runtime::run_shard(shard_id id, shared& state) {
-  if (options_.pin) bind_thread(state.processors[id % state.processors.size()]);
+  if (options_.pin) {
+    const auto bound = bind_thread(state.processors[id % state.processors.size()]);
+    if (!bound && !state.floats.exchange(true)) log_warning("shards are not pinned: {}", bound.error().message());
+  }
   shard_memory memory(state.memory.budget_bytes, state.memory.of(id));
   std::optional<reactor> loop;
   auto io = make_epoll_backend();

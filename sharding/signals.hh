@@ -12,6 +12,7 @@
 //
 // Child processes: a signal that is received this way is blocked in every thread, and a child inherits that: `kill` and
 // Ctrl-C would not reach it. So give each child an empty mask, before it runs. Atoll's descriptors close on exec.
+// Start it in an offloaded function: the child of a shard would be kept to that shard's processor.
 //
 //   posix_spawnattr_t how;
 //   ::posix_spawnattr_init(&how);

@@ -6,11 +6,10 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <string>
 
-#include <atoll/actors/base/log.hh>
 #include <atoll/sharding/cgroup.hh>
 
 namespace atoll_root::atoll {
@@ -52,14 +51,15 @@ shard_id default_shards(std::size_t count, std::optional<double> quota) {
   return static_cast<shard_id>(std::max(1.0, std::ceil(std::min(processors, granted))));
 }
 
-void bind_thread(const processor& where) {
+result<> bind_thread(const processor& where) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
   CPU_SET(where.cpu, &mask);
   if (::sched_setaffinity(0, sizeof mask, &mask) != 0) {
-    log_warning("can't bind a shard to processor {}: {}; it floats", where.cpu, std::strerror(errno));
+    return error::from_errno(errno, "can't bind a shard to processor " + std::to_string(where.cpu));
   }
   if (::numa_available() >= 0 && ::numa_max_node() > 0) ::numa_set_preferred(where.numa_node);
+  return {};
 }
 
 namespace {

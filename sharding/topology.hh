@@ -33,8 +33,9 @@ result<std::vector<processor>> allowed_processors(const std::vector<unsigned>& c
 shard_id default_shards();
 shard_id default_shards(std::size_t processors, std::optional<double> quota);
 
-/// Binds this thread to a processor and its memory to that NUMA node. Refusals are logged, not errors.
-void bind_thread(const processor& where);
+/// Binds this thread to a processor and its memory to that NUMA node. An error (permission_denied and the like) leaves it
+/// where the system puts it.
+result<> bind_thread(const processor& where);
 
 /// Lets this thread, and the threads made meanwhile, run on all of these processors; binds it back when it goes.
 class unbound_thread {

@@ -27,12 +27,6 @@ bool is_name(std::string_view text) noexcept {
   });
 }
 
-std::string_view trimmed(std::string_view text) noexcept {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 error bad(std::string_view item, std::string_view why) {
   std::string message = "log levels: ";
   append_value(message, item.substr(0, quoted_bytes_max));

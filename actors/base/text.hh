@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// Text from anywhere, made fit for one line of a log or of an exposition.
+// Text from anywhere: taken apart, and made fit for one line of a log or of an exposition.
 //
+//   atoll::trimmed(" a b\t")                            // "a b"
 //   atoll::utf8_length("\xc3\xa4x")                     // 2: bytes of the character it begins with
 //   atoll::append_escaped(line, "two\nlines");          // two\nlines, in one line
 //   atoll::append_value(line, "no route");              // "no route": a logfmt value, quoted where it has to be
@@ -17,6 +18,13 @@
 #include <atoll/actors/base/namespace.hh>
 
 namespace atoll_root::atoll {
+
+/// Without the blanks at both ends.
+constexpr std::string_view trimmed(std::string_view text, std::string_view blanks = " \t") noexcept {
+  const auto first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
 
 /// Bytes (1 to 4) of the UTF-8 character that `text` begins with; 0 where it begins with none: empty, cut short,
 /// overlong, a surrogate, or past U+10FFFF.

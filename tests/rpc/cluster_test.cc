@@ -50,18 +50,27 @@ struct test_node {
   sharded<counter> counters;
 };
 
-/// Until both know that the other is up: before, calls may meet a link that is backing off.
-future<> start_both(test_node& one, test_node& two) {
+/// Runs a body with two nodes, each of which knows that the other is up: before, calls may meet a link that backs off.
+future<> with_two_nodes(future<> (*body)(test_node& one, test_node& two)) {
+  const auto peers = free_peers(2);
+  test_node one(1, peers), two(2, peers);
   co_await one.start();
   co_await two.start();
   co_await one.node.all_up();
   co_await two.node.all_up();
+  auto outcome = co_await as_result(body(one, two));
+  co_await one.stop();
+  co_await two.stop();
+  co_await atoll::or_fail(std::move(outcome));
 }
 
-ATOLL_TEST(cluster, the_same_ref_calls_a_shard_of_another_node) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+/// A test whose body has the nodes 1 and 2, both up, under the names `one` and `two`; it may stop them.
+#define CLUSTER_TEST(name)                                                \
+  future<> cluster_##name(test_node& one, test_node& two);                \
+  ATOLL_TEST(cluster, name) { co_await with_two_nodes(&cluster_##name); } \
+  future<> cluster_##name([[maybe_unused]] test_node& one, [[maybe_unused]] test_node& two)
+
+CLUSTER_TEST(the_same_ref_calls_a_shard_of_another_node) {
   for (atoll::shard_id s = 0; s < atoll::shard_count(); ++s) {
     EXPECT_EQ(co_await one.node.ref<counter>(2, s).where(), s);
     EXPECT_EQ(co_await one.node.ref<counter>(2, s).add("x", 3), 3);
@@ -69,24 +78,14 @@ ATOLL_TEST(cluster, the_same_ref_calls_a_shard_of_another_node) {
     EXPECT_EQ(co_await one.node.ref<counter>(1, s).add("x", 10), 10) << "a node is a peer of itself";
   }
   EXPECT_EQ((co_await one.node.ref<counter>(2, 0).read("x")).total, 4);
-  co_await one.stop();
-  co_await two.stop();
 }
 
-ATOLL_TEST(cluster, calls_can_be_made_from_every_shard) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(calls_can_be_made_from_every_shard) {
   const auto ref = one.node.ref<counter>(2, 0);
   EXPECT_EQ(co_await atoll::submit_to(1, [ref] { return ref.add("x", 2); }), 2);
-  co_await one.stop();
-  co_await two.stop();
 }
 
-ATOLL_TEST(cluster, a_key_has_the_same_owner_on_every_node) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(a_key_has_the_same_owner_on_every_node) {
   int on_two = 0;
   for (int i = 0; i < 100; ++i) {
     const auto key = "key" + std::to_string(i);
@@ -99,14 +98,9 @@ ATOLL_TEST(cluster, a_key_has_the_same_owner_on_every_node) {
   }
   EXPECT_GT(on_two, 25);
   EXPECT_LT(on_two, 75);
-  co_await one.stop();
-  co_await two.stop();
 }
 
-ATOLL_TEST(cluster, failures_of_the_far_side_arrive_as_they_are) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(failures_of_the_far_side_arrive_as_they_are) {
   const auto remote = one.node.ref<counter>(2, 1);
   const auto refused = co_await as_result(remote.refuse(9, "not now"));
   ATOLL_REQUIRE(!refused);
@@ -121,14 +115,9 @@ ATOLL_TEST(cluster, failures_of_the_far_side_arrive_as_they_are) {
   ATOLL_REQUIRE(!bad_argument);
   EXPECT_EQ(bad_argument.error().code(), status_code::invalid_argument);
   EXPECT_EQ(co_await remote.echo("still there"), "still there");
-  co_await one.stop();
-  co_await two.stop();
 }
 
-ATOLL_TEST(cluster, a_deadline_ends_the_wait_on_both_sides) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(a_deadline_ends_the_wait_on_both_sides) {
   const auto r = co_await as_result(one.node.ref<counter>(2, 1).within(30ms).nap(3'600'000));
   ATOLL_REQUIRE(!r);
   EXPECT_EQ(r.error().code(), status_code::deadline_exceeded);
@@ -137,8 +126,6 @@ ATOLL_TEST(cluster, a_deadline_ends_the_wait_on_both_sides) {
   const auto left = co_await one.node.ref<counter>(2, 1).nap(0);
   EXPECT_GT(left, 5'000);
   EXPECT_LE(left, 10'000);
-  co_await one.stop();
-  co_await two.stop();
 }
 
 ATOLL_TEST(cluster, a_service_that_the_peer_does_not_serve_is_unimplemented) {
@@ -164,10 +151,7 @@ ATOLL_TEST(cluster, a_service_that_the_peer_does_not_serve_is_unimplemented) {
   co_await counters.stop();
 }
 
-ATOLL_TEST(cluster, nodes_and_shards_that_do_not_exist_are_errors) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(nodes_and_shards_that_do_not_exist_are_errors) {
   const auto no_node = co_await as_result(one.node.ref<counter>(7, 0).where());
   ATOLL_REQUIRE(!no_node);
   EXPECT_EQ(no_node.error().code(), status_code::not_found);
@@ -175,8 +159,6 @@ ATOLL_TEST(cluster, nodes_and_shards_that_do_not_exist_are_errors) {
   ATOLL_REQUIRE(!no_shard);
   EXPECT_EQ(no_shard.error().code(), status_code::unavailable);
   EXPECT_NE(no_shard.error().message().find("2 shards"), std::string::npos) << no_shard.error().message();
-  co_await one.stop();
-  co_await two.stop();
 }
 
 ATOLL_TEST(cluster, a_peer_that_is_down_is_connected_to_when_it_comes) {
@@ -205,10 +187,7 @@ ATOLL_TEST(cluster, a_peer_that_is_down_is_connected_to_when_it_comes) {
   co_await one.stop();
 }
 
-ATOLL_TEST(cluster, stop_lets_calls_finish_that_are_being_served) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(stop_lets_calls_finish_that_are_being_served) {
   auto served = one.node.ref<counter>(2, 1).nap(50);
   while (co_await two.counters.map_reduce(&counter::napping, std::plus<>{}, std::int64_t{0}) == 0) {
     co_await atoll::sleep(1ms);
@@ -218,13 +197,9 @@ ATOLL_TEST(cluster, stop_lets_calls_finish_that_are_being_served) {
   const auto late = co_await as_result(one.node.ref<counter>(2, 1).where());
   ATOLL_REQUIRE(!late);
   EXPECT_EQ(late.error().code(), status_code::unavailable);
-  co_await one.stop();
 }
 
-ATOLL_TEST(cluster, messages_may_be_as_large_as_a_frame_and_no_larger) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(messages_may_be_as_large_as_a_frame_and_no_larger) {
   const auto remote = one.node.ref<counter>(2, 0);
   const std::size_t fits = atoll::rpc::frame_bytes_max - 2'048;
   const std::string large(fits, 'y');
@@ -237,8 +212,6 @@ ATOLL_TEST(cluster, messages_may_be_as_large_as_a_frame_and_no_larger) {
   ATOLL_REQUIRE(!reply);
   EXPECT_EQ(reply.error().code(), status_code::resource_exhausted);
   EXPECT_EQ(co_await remote.where(), 0U);
-  co_await one.stop();
-  co_await two.stop();
 }
 
 ATOLL_TEST(cluster, a_peer_that_takes_the_connection_and_says_nothing_is_down) {
@@ -252,10 +225,7 @@ ATOLL_TEST(cluster, a_peer_that_takes_the_connection_and_says_nothing_is_down) {
   co_await one.stop();
 }
 
-ATOLL_TEST(cluster, calls_in_a_full_link_start_in_the_order_made) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(calls_in_a_full_link_start_in_the_order_made) {
   const auto ref = one.node.ref<counter>(2, 0).within(60s);
   std::vector<future<std::int64_t>> calls;
   for (std::uint32_t i = 0; i < 2 * atoll::rpc::link::calls_in_flight_max; ++i) calls.push_back(ref.add("x", 1));
@@ -264,8 +234,6 @@ ATOLL_TEST(cluster, calls_in_a_full_link_start_in_the_order_made) {
     EXPECT_EQ(co_await std::move(calls[i]), static_cast<std::int64_t>(i + 1));
     if (calls.size() < 3 * atoll::rpc::link::calls_in_flight_max) calls.push_back(ref.add("x", 1));
   }
-  co_await one.stop();
-  co_await two.stop();
 }
 
 ATOLL_TEST(cluster, start_within_a_deadline_leaves_a_cluster_that_outlives_it) {
@@ -282,18 +250,13 @@ ATOLL_TEST(cluster, start_within_a_deadline_leaves_a_cluster_that_outlives_it) {
   co_await two.stop();
 }
 
-ATOLL_TEST(cluster, many_calls_at_once_all_come_back) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(many_calls_at_once_all_come_back) {
   std::vector<future<std::int64_t>> calls;
   constexpr std::int64_t count = 3 * atoll::rpc::link::calls_in_flight_max;
   for (std::int64_t i = 0; i < count; ++i) calls.push_back(one.node.ref<counter>(2, 1).within(60s).add("x", 1));
   std::int64_t last = 0;
   for (auto& c : calls) last = std::max(last, co_await std::move(c));
   EXPECT_EQ(last, count);
-  co_await one.stop();
-  co_await two.stop();
 }
 
 /// The sum over all shards of a counter or gauge of a node; -1 where there is none.
@@ -303,10 +266,7 @@ double value_of(const std::string& page, const std::string& name, const std::str
   return at == std::string::npos ? -1 : std::stod(page.substr(at + series.size()));
 }
 
-ATOLL_TEST(cluster, metrics_tell_what_links_and_servers_did) {
-  const auto peers = free_peers(2);
-  test_node one(1, peers), two(2, peers);
-  co_await start_both(one, two);
+CLUSTER_TEST(metrics_tell_what_links_and_servers_did) {
   for (int i = 0; i < 5; ++i) co_await one.node.ref<counter>(2, 1).add("x", 1);
   static_cast<void>(co_await as_result(one.node.ref<counter>(2, 1).refuse(5, "because")));
   const auto all = co_await atoll::collect_metrics();
@@ -333,8 +293,6 @@ ATOLL_TEST(cluster, metrics_tell_what_links_and_servers_did) {
   // What one has sent the other has received, for all that was read is answered.
   EXPECT_GT(value_of(page, "sent_bytes_total", first), 100);
   EXPECT_EQ(value_of(page, "sent_bytes_total", first), value_of(page, "received_bytes_total", second));
-  co_await one.stop();
-  co_await two.stop();
 }
 
 ATOLL_TEST(cluster, bad_options_are_refused_in_words) {

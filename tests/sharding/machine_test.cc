@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atoll/actors/memory/shard_memory.hh>
 #include <atoll/sharding/doctor.hh>
 #include <atoll/sharding/memory_plan.hh>
 
@@ -150,8 +151,10 @@ atoll::machine_info good_machine() {
   m.processors = {{0, 0}, {1, 0}};
   m.processors_online = 2;
   m.memory_bytes = 4 * gibi;
-  m.transparent_huge_pages = "madvise";
-  for (auto* const thing : {&m.io_uring, &m.membarrier, &m.event_loop, &m.pinning, &m.perf_event}) thing->usable = true;
+  m.nodes = {{.id = 0, .processors = {0}, .memory_bytes = 2 * gibi},
+             {.id = 1, .processors = {1}, .memory_bytes = 2 * gibi}};
+  m.transparent_huge_pages = "always";
+  for (auto* const thing : {&m.memory_binding, &m.event_loop, &m.pinning}) thing->usable = true;
   m.descriptors = m.descriptors_max = 20000;
   m.clock_source = "tsc";
   return m;
@@ -174,22 +177,51 @@ TEST(facts, all_is_ok_on_a_good_machine) {
 
 TEST(facts, what_is_refused_is_degraded_and_says_what_is_done_without) {
   auto m = good_machine();
-  m.io_uring = {false, "Operation not permitted"};
-  m.membarrier = {false, "Function not implemented"};
-  m.pinning = m.perf_event = {false, "Permission denied"};
+  m.memory_binding = {false, "Operation not permitted"};
+  m.pinning = {false, "Permission denied"};
   m.transparent_huge_pages = "never";
   m.descriptors = 256;
   m.clock_source = "acpi_pm";
   m.limits = {.memory_bytes = gibi, .processors = 0.5};
   m.address_space_limit_bytes = gibi;
-  for (const auto* const name : {"io_uring", "membarrier", "pinning", "perf_event", "huge pages", "descriptors",
-                                 "clock source", "memory limit", "cpu quota", "address space"}) {
+  for (const auto* const name : {"memory binding", "pinning", "huge pages", "descriptors", "clock source",
+                                 "memory limit", "cpu quota", "address space"}) {
     const auto fact = fact_named(m, name);
     EXPECT_EQ(fact.state, atoll::fact_state::degraded) << name;
     EXPECT_FALSE(fact.without.empty()) << name;
   }
-  EXPECT_EQ(fact_named(m, "io_uring").found, "refused: Operation not permitted");
+  EXPECT_EQ(fact_named(m, "memory binding").found, "refused: Operation not permitted");
   EXPECT_TRUE(atoll::examine(m, {}).can_start);
+}
+
+TEST(facts, what_nothing_uses_yet_is_no_loss) {
+  auto m = good_machine();
+  m.io_uring = {true, {}};
+  m.membarrier = {false, "Function not implemented"};
+  EXPECT_EQ(fact_named(m, "io_uring").found, "usable, not used yet: epoll does its work");
+  const auto refused = fact_named(m, "membarrier");
+  EXPECT_EQ(refused.state, atoll::fact_state::ok);
+  EXPECT_TRUE(refused.found.starts_with("refused: Function not implemented, not used yet: ")) << refused.found;
+  EXPECT_NE(fact_named(m, "perf_event").found.find("not used yet"), std::string::npos);
+}
+
+TEST(facts, one_node_needs_no_binding_of_memory) {
+  auto m = good_machine();
+  m.nodes.resize(1);
+  m.memory_binding = {false, "Operation not permitted"};
+  const auto fact = fact_named(m, "memory binding");
+  EXPECT_EQ(fact.state, atoll::fact_state::ok);
+  EXPECT_EQ(fact.found, "refused: Operation not permitted, not needed: one memory for all");
+}
+
+TEST(facts, shards_ask_for_no_huge_pages) {
+  auto m = good_machine();
+  m.transparent_huge_pages = "madvise";
+  m.huge_pages_free = 3;
+  m.huge_page_bytes = 2 * mebi;
+  const auto fact = fact_named(m, "huge pages");
+  EXPECT_EQ(fact.state, atoll::fact_state::degraded);
+  EXPECT_EQ(fact.found, "transparent: madvise, pool: 3 free of 2.00 MiB, not used yet");
 }
 
 TEST(facts, without_an_event_loop_nothing_starts) {
@@ -208,6 +240,7 @@ TEST(doctor, shows_the_plan) {
   EXPECT_TRUE(found.can_start);
   EXPECT_NE(found.report.find("1 on processors 0-1"), std::string::npos) << found.report;
   EXPECT_NE(found.report.find("192 MiB a shard, 64.0 MiB left to the system"), std::string::npos) << found.report;
+  EXPECT_EQ(found.report.find("the system's allocator") == std::string::npos, atoll::allocator_keeps_budgets());
 }
 
 TEST(doctor, sees_that_an_app_can_not_start) {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <map>
 #include <new>
 #include <string>
 #include <thread>
@@ -149,61 +150,124 @@ TEST(signals, a_storm_from_another_process_loses_nothing_that_matters) {
   ::munmap(shared, sizeof(std::atomic<int>));
 }
 
-/// What a shell command prints, started as signals.hh tells.
-std::string output_of(const std::string& command) {
-  std::array<int, 2> out{};
-  if (::pipe2(out.data(), O_CLOEXEC) != 0) return {};
+/// Starts a program that writes to `out`; its process or -1.
+using starter = pid_t (*)(char* const* arguments, int out);
+
+/// The first of the ways that signals.hh tells.
+pid_t spawn(char* const* arguments, int out) {
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   posix_spawnattr_t how;
   ::posix_spawnattr_init(&how);
   sigset_t none;
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&how, &none);
   ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK);
-  std::string shell = "/bin/sh";
-  std::string option = "-c";
-  std::string line = command;
-  const std::array<char*, 4> arguments = {shell.data(), option.data(), line.data(), nullptr};
   pid_t child = -1;
-  const int failed = ::posix_spawn(&child, shell.c_str(), &actions, &how, arguments.data(), environ);
+  if (::posix_spawn(&child, arguments[0], &actions, &how, arguments, environ) != 0) child = -1;
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&how);
+  return child;
+}
+
+/// The second.
+pid_t fork_and_execute(char* const* arguments, int out) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  ::dup2(out, STDOUT_FILENO);
+  ::execve(arguments[0], arguments, environ);
+  ::_exit(127);
+}
+
+/// What a shell command prints and how it ended: all of that is empty where it could not be started.
+std::string output_of(std::string command, starter start) {
+  std::array<int, 2> out{};
+  if (::pipe2(out.data(), O_CLOEXEC) != 0) return {};
+  std::string shell = "/bin/sh";
+  std::string option = "-c";
+  const std::array<char*, 4> arguments = {shell.data(), option.data(), command.data(), nullptr};
+  const pid_t child = start(arguments.data(), out[1]);
   ::close(out[1]);
   std::string text;
   std::array<char, 4096> piece{};
-  for (ssize_t n = 0; failed == 0 && (n = ::read(out[0], piece.data(), piece.size())) > 0;) {
+  for (ssize_t n = 0; (n = ::read(out[0], piece.data(), piece.size())) > 0;) {
     text.append(piece.data(), static_cast<std::size_t>(n));
   }
   ::close(out[0]);
-  if (failed == 0) ::waitpid(child, nullptr, 0);
-  return text;
+  int status = 0;
+  if (child < 0 || ::waitpid(child, &status, 0) != child) return {};
+  return text + "status " + std::to_string(status);
 }
 
-TEST(signals, a_child_process_has_no_descriptors_of_ours_and_can_be_signalled) {
-  const std::string descriptors = "ls /proc/self/fd | wc -l";
-  const std::string mask = "grep SigBlk /proc/self/status";
-  const auto none_blocked = std::string("SigBlk:\t") + std::string(16, '0') + "\n";
-  const auto before = output_of(descriptors);
-  ASSERT_FALSE(before.empty());
+/// Sends and receives on a socket of this shard, and sleeps, until it is told to stop.
+future<> keep_busy(const std::atomic<bool>& stop, std::atomic<int>& rounds) {
+  auto& io = *atoll::this_shard().io;
+  const auto listener = io.listen({"127.0.0.1", 0}, {}).value();
+  auto accepted = listener->accept();
+  const auto address = listener->address();
+  const auto near = co_await io.connect(address);
+  const auto far = co_await std::move(accepted);
+  std::array<char, 16> buffer{};
+  while (!stop) {
+    co_await near->write_all("ping");
+    EXPECT_EQ(co_await far->read_some(buffer), 4U);
+    co_await atoll::sleep(std::chrono::microseconds(100));
+    ++rounds;
+  }
+}
+
+/// Until more has been done on the other shard, or a minute.
+future<bool> goes_on(const std::atomic<int>& rounds) {
+  const int before = rounds;
+  const auto end = atoll::mono_now() + seconds(60);
+  while (rounds < before + 3 && atoll::mono_now() < end) co_await atoll::sleep(milliseconds(1));
+  co_return rounds >= before + 3;
+}
+
+TEST(signals, child_processes_inherit_nothing_of_ours_while_shards_are_busy) {
+  const std::string look = "ls /proc/self/fd; grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; exit 3";
+  // The C library's spawn ignores two signals of its own in the child.
+  const std::map<starter, std::string> expected = {{&spawn, output_of(look, &spawn)},
+                                                   {&fork_and_execute, output_of(look, &fork_and_execute)}};
+  for (const auto& [start, text] : expected) {
+    ASSERT_NE(text.find("SigBlk:\t0000000000000000"), std::string::npos) << text;
+    ASSERT_TRUE(text.ends_with("status " + std::to_string(3 << 8))) << text;
+  }
   const received on({SIGINT, SIGTERM, SIGHUP});
   atoll::testing::run_test([&]() -> future<> {
     auto waiting = soon(SIGHUP);
-    auto listener = atoll::this_shard().io->listen({"127.0.0.1", 0}, {});
-    ATOLL_REQUIRE(listener);
-    auto accepted = (*listener)->accept();
-    const auto address = (*listener)->address();
-    const auto near = co_await atoll::this_shard().io->connect(address);
-    const auto far = co_await std::move(accepted);
-    EXPECT_EQ(output_of(descriptors), before);  // on a shard
-    EXPECT_EQ(output_of(mask), none_blocked);
-    const auto list = [descriptors] { return output_of(descriptors); };
-    const auto show = [mask] { return output_of(mask); };
-    EXPECT_EQ(co_await atoll::offload(list), before);
-    EXPECT_EQ(co_await atoll::offload(show), none_blocked);
+    std::atomic<bool> stop = false;
+    std::array<std::atomic<int>, 2> rounds{};
+    auto here = keep_busy(stop, rounds[0]);
+    const auto on_the_other = [&] { return keep_busy(stop, rounds[1]); };
+    auto there = atoll::submit_to(1, on_the_other);
+    for (const auto& [start, text] : expected) {
+      for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(output_of(look, start), text) << "on a shard, which gets ticks meanwhile";
+        const auto elsewhere = [look, start = start] { return output_of(look, start); };
+        EXPECT_EQ(co_await atoll::offload(elsewhere), text);
+        EXPECT_TRUE(co_await goes_on(rounds[0]));
+        EXPECT_TRUE(co_await goes_on(rounds[1]));
+      }
+    }
+    stop = true;
+    co_await std::move(here);
+    co_await std::move(there);
     ::kill(::getpid(), SIGHUP);
-    co_await std::move(waiting);
+    EXPECT_EQ(co_await std::move(waiting), SIGHUP);
+  });
+}
+
+TEST(signals, a_child_process_of_an_offloaded_function_may_run_on_all_processors) {
+  const std::string look = "grep Cpus_allowed_list /proc/self/status";
+  const auto expected = output_of(look, &spawn);
+  atoll::testing::run_test([&]() -> future<> {
+    const auto elsewhere = [look] { return output_of(look, &spawn); };
+    EXPECT_EQ(co_await atoll::offload(elsewhere), expected);
   });
 }
 

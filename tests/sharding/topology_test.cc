@@ -4,6 +4,8 @@
 
 #include <sched.h>
 
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -25,6 +27,23 @@ TEST(topology, allows_only_processors_of_the_affinity_mask) {
   ASSERT_EQ(narrowed.size(), 1U);
   EXPECT_EQ(narrowed.front().cpu, all.back().cpu);
   EXPECT_EQ(shards, 1U);
+}
+
+TEST(topology, a_thread_is_bound_where_it_may_be_and_else_stays) {
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  const auto all = atoll::allowed_processors();
+  const auto refused = atoll::bind_thread({.cpu = CPU_SETSIZE - 1, .numa_node = 0});
+  EXPECT_EQ(atoll::allowed_processors().size(), all.size());
+  const auto bound = atoll::bind_thread(all.back());
+  const auto narrowed = atoll::allowed_processors();
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find(std::to_string(CPU_SETSIZE - 1)), std::string::npos);
+  ASSERT_TRUE(bound);
+  ASSERT_EQ(narrowed.size(), 1U);
+  EXPECT_EQ(narrowed.front().cpu, all.back().cpu);
 }
 
 TEST(topology, default_shards_fit_processors_and_quota) {

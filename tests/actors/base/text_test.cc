@@ -26,6 +26,14 @@ TEST(text, finds_no_character_in_what_is_no_utf8) {
   }
 }
 
+TEST(text, is_trimmed_at_both_ends) {
+  static_assert(atoll::trimmed(" \ta b\t ") == "a b");
+  EXPECT_EQ(atoll::trimmed(""), "");
+  EXPECT_EQ(atoll::trimmed(" \t "), "");
+  EXPECT_EQ(atoll::trimmed("a\n"), "a\n");
+  EXPECT_EQ(atoll::trimmed(" a\n", " \n"), "a");
+}
+
 TEST(text, is_appended_to_what_is_there) {
   std::string out = "1\n";
   atoll::append_escaped(out, "2\n\"\\ \xe2\x80\xa9");
