@@ -48,10 +48,10 @@ ATOLL_TEST(docs_scheduling, a_loop_that_computes_lets_others_run) {
 atoll::future<std::string> rebuild() { co_return atoll::this_shard().tasks.stats(atoll::current_group())->name; }
 
 atoll::future<std::string> in_the_background() {
-  const auto batch = co_await atoll::or_fail(co_await atoll::create_scheduling_group("batch", 100));  // on all shards
+  const auto batch = (co_await atoll::create_scheduling_group("batch", 100)).value();  // on all shards
   const auto here = co_await atoll::with_group(batch, [] { return rebuild(); });
   const auto there = co_await atoll::with_group(batch, [] { return atoll::submit_to(1, [] { return rebuild(); }); });
-  co_await atoll::or_fail(co_await atoll::set_group_shares(batch, 50));
+  (co_await atoll::set_group_shares(batch, 50)).value();
   co_return here + " here, " + there + " there";
 }
 
