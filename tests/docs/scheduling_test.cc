@@ -119,6 +119,18 @@ ATOLL_TEST(docs_scheduling, what_blocks_is_offloaded) {
   EXPECT_EQ(r.error().code(), atoll::status_code::deadline_exceeded);
 }
 
+ATOLL_TEST(docs_scheduling, a_cancel_does_not_end_the_wait_for_what_is_offloaded) {
+  std::promise<void> go;
+  const auto blocked = [&go] { return atoll::offload([&go] { go.get_future().wait(); }); };
+  atoll::cancel_source source;
+  auto waiting = source.run(blocked);
+  source.cancel();
+  co_await atoll::sleep(5ms);
+  EXPECT_FALSE(waiting.available());
+  go.set_value();
+  EXPECT_TRUE(co_await atoll::as_result(std::move(waiting)));
+}
+
 atoll::future<int> ask_from_a_thread() {
   const auto port = atoll::foreign_port::of_this_process();  // on a shard; copy it anywhere
   atoll::promise<int> done;
