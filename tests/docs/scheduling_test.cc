@@ -72,8 +72,8 @@ atoll::result<std::string> report(atoll::scheduling_group group) {
   const auto stats = atoll::this_shard().tasks.stats(group);
   if (!stats) return stats.error();
   const auto p99 = std::chrono::nanoseconds(stats->latency.quantile(0.99));  // from wake-up to first task
-  return stats->name + " ran " + std::to_string(stats->ran / 1us) + " us, " + std::to_string(stats->wakeups) +
-         " wake-ups, waited at most " + std::to_string(p99 / 1us) + " us";
+  return stats->name + " ran " + std::to_string(stats->ran / 1us) + " us, woke " + std::to_string(stats->wakeups) +
+         " times, waited " + std::to_string(p99 / 1us) + " us or less in 99 of 100";
 }
 
 ATOLL_TEST(docs_scheduling, groups_say_what_they_used) {
