@@ -4,6 +4,7 @@
 // The code of docs/futures.md, and that it does what is said there.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -272,6 +273,27 @@ ATOLL_TEST(docs_futures, come_in_streams) {
     ++rest;
   }
   EXPECT_LT(batch.size() + rest, 1000U);
+}
+
+atoll::stream<int> slow_numbers() {
+  for (int i = 0;; ++i) {
+    co_await atoll::or_fail(atoll::sleep(1ms));
+    co_yield i;
+  }
+}
+
+ATOLL_TEST(docs_futures, streams_run_in_the_context_they_were_made_in) {
+  atoll::cancel_source maker;
+  std::optional<atoll::stream<int>> numbers;
+  co_await maker.run([&numbers] { numbers.emplace(slow_numbers()); });
+  EXPECT_EQ(co_await numbers->next(), 0);
+  maker.cancel();
+  while (true) {
+    const auto next = co_await atoll::as_result(numbers->next());
+    if (next) continue;  // yielded before
+    EXPECT_EQ(next.error().code(), atoll::status_code::cancelled);
+    break;
+  }
 }
 
 class settings {
