@@ -9,7 +9,7 @@
 //     atoll::duration idle = 10s;
 //     app.option("--port", port, "TCP port to serve on");
 //     app.option("--idle", atoll::duration_option{.value = idle, .min = 1ms, .max = 1h}, "close it after that");
-//     return app.run(argc, argv, [&]() -> atoll::future<int> { ...; co_await atoll::stop_signal(); co_return 0; });
+//     return app.run(argc, argv, [&] { return serve(port, idle); });   // atoll::future<int> serve(...): a coroutine
 //   }
 //
 // A value comes from the flag (`--port 80`, `--port=80`), else from the environment (COUNTERD_PORT; ATOLL_SHARDS for

@@ -55,13 +55,6 @@ for file in "${library[@]}"; do
   [ "$lines" -le 600 ] || complain "$file has $lines lines: split it"
 done
 
-# README.md's first block of C++ is compiled code.
-while IFS= read -r line; do
-  code=$(sed -E 's,//.*,,; s/[[:space:]]+$//' <<<"$line")
-  [ -z "$code" ] || grep -qF -- "$code" examples/counter/counterd.cc ||
-    complain "README.md quotes '$line', which examples/counter/counterd.cc does not have"
-done < <(sed -n '/^```cpp$/,/^```$/p' README.md | sed '/^```$/q' | sed '/^```/d')
-
 # clang-tidy over the library, with the compilation database of the tsan or asan build if there is one, else its own.
 database=build/lint
 cmake -S . -B "$database" -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DATOLL_TESTS=OFF -DATOLL_BENCH=OFF -DATOLL_EXAMPLES=OFF \

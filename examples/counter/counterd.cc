@@ -34,5 +34,5 @@ atoll::future<int> serve() {
 
 int main(int argc, char** argv) {
   atoll::app app("counterd", "Counts things.");
-  return app.run(argc, argv, [] { return serve(); });  // --shards N, --help
+  return app.run(argc, argv, [] { return serve(); });  // --shards N, --doctor, --help
 }
