@@ -29,7 +29,9 @@ ATOLL_TEST(many, a_million_tasks_ready_at_once_run_in_turn) {
   EXPECT_LT(turns, count) << "there must have been many at once";
   for (auto& each : all) co_await std::move(each);
   EXPECT_EQ(turns, count);
-  if (!atoll::testing::shuffled()) EXPECT_EQ(out_of_turn, 0U);
+  if (!atoll::testing::shuffled()) {
+    EXPECT_EQ(out_of_turn, 0U);
+  }
 }
 
 future<> wait_for(atoll::shared_future<int>& shared, int& sum) { sum += co_await shared.get(); }
