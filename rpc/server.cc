@@ -200,9 +200,11 @@ void server::listen(std::unique_ptr<tcp_listener> listener) {
 
 future<> server::accept_connections() {
   while (!stopping_) {
-    auto stream = co_await listener_->accept();
+    auto stream = co_await as_result(listener_->accept());
+    if (!stream && stopping_) co_return;  // the listener was closed
+    if (!stream) co_await fail(std::move(stream).error());
     if (handshakes_.size() >= handshakes_max) continue;  // closes it
-    background_.spawn(&server::shake_hands, this, std::move(stream));
+    background_.spawn(&server::shake_hands, this, *std::move(stream));
   }
 }
 

@@ -37,7 +37,11 @@ fact plan_shards(const std::vector<unsigned>& cpus, shard_id shards, bool pin) {
 
 fact plan_of_memory(const machine_info& machine, shard_id shards, const runtime_options& options) {
   const auto plan = plan_memory(machine, shards, options);
-  if (!plan) return missing("plan: memory", plan.error());
+  if (!plan && asks_for_memory(options)) return missing("plan: memory", plan.error());
+  if (!plan) {
+    return {fact_state::degraded, "plan: memory", "none: " + std::string(plan.error().message()),
+            "a shard that wants more gets it"};
+  }
   std::string found = fmt::format("{} a shard, {} left to the system", rounded_bytes(plan->shard_bytes),
                                   plan->usable_bytes == 0 ? "the rest" : rounded_bytes(plan->reserve_bytes));
   if (allocator_keeps_budgets()) return {fact_state::ok, "plan: memory", std::move(found), {}};
@@ -54,12 +58,6 @@ std::string to_line(const fact& fact) {
 
 diagnosis examine(const machine_info& machine, const runtime_options& options) {
   auto facts = facts_of(machine);
-  // Unknown memory is no harm where --memory says how much to use: the plan decides.
-  for (auto& fact : facts) {
-    if (fact.name == "memory" && fact.state == fact_state::missing && options.memory_bytes != 0) {
-      fact.state = fact_state::degraded;
-    }
-  }
   const auto cpus = chosen_processors(machine, options);
   if (cpus) {
     const shard_id shards =

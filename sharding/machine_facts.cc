@@ -71,7 +71,7 @@ fact memory_binding_of(const machine_info& machine) {
 
 fact memory_of(const machine_info& machine) {
   if (machine.memory_bytes == 0) {
-    return {fact_state::missing, "memory", "unknown", "shards get memory only as --memory says"};
+    return {fact_state::degraded, "memory", "unknown", "shards have bounds only as --memory says"};
   }
   std::string found = rounded_bytes(machine.memory_bytes);
   if (machine.memory_available_bytes) found += ", available " + rounded_bytes(*machine.memory_available_bytes);

@@ -9,7 +9,6 @@
 namespace atoll_root::atoll {
 namespace {
 
-constexpr std::uint64_t page_bytes = 4096;
 constexpr std::uint64_t reserve_percent = 7;
 constexpr std::uint64_t reserve_bytes_min = 64 << 20;
 constexpr std::uint64_t reserve_share_max = 4;  // a quarter
@@ -58,11 +57,10 @@ result<memory_plan> plan_memory(const machine_info& machine, shard_id shards, co
     }
     plan.reserve_bytes = plan.usable_bytes - total;
   }
-  plan.shard_bytes = total / shards / page_bytes * page_bytes;
-  if (plan.shard_bytes < shard_memory_bytes_min) {
+  plan.shard_bytes = total / shards / memory_unit_bytes * memory_unit_bytes;
+  if (plan.shard_bytes == 0) {
     return exhausted(rounded_bytes(total) + " for " + std::to_string(shards) + (shards == 1 ? " shard" : " shards") +
-                     " is less than " + format_bytes(shard_memory_bytes_min) +
-                     " each: start fewer, or give more memory");
+                     " is less than " + format_bytes(memory_unit_bytes) + " each: start fewer, or give more memory");
   }
   return plan;
 }

@@ -37,11 +37,6 @@ managed_ranges& managed() {
   return ranges;
 }
 
-/// Bytes of a shard as the range that goes with it.
-std::uint64_t range_bytes(std::uint64_t budget) noexcept {
-  return std::max(budget / memory_unit_bytes, std::uint64_t{1}) * memory_unit_bytes;
-}
-
 void bind_to_node(const memory_range& range, int node) noexcept {
   std::array<unsigned long, 1024 / (8 * sizeof(unsigned long))> mask{};
   const auto bit = static_cast<std::size_t>(node);
@@ -111,6 +106,7 @@ result<shard_ranges> lend_ranges(const runtime_options& options, const std::vect
   shard_ranges lent;
   const machine_info machine = probe_memory();
   auto plan = plan_memory(machine, options.shards, options);
+  if (!plan && asks_for_memory(options)) return std::move(plan).error();
   if (!plan) return without(std::move(lent), options, std::move(plan).error());
   lent.budget_bytes = plan->shard_bytes;
   if (!allocator_keeps_budgets()) {
@@ -126,7 +122,7 @@ result<shard_ranges> lend_ranges(const runtime_options& options, const std::vect
   const bool nodes = ::numa_available() >= 0 && ::numa_max_node() > 0;
   for (shard_id id = 0; id < options.shards; ++id) {
     const int node = nodes && options.pin ? processors[id % processors.size()].numa_node : -1;
-    auto range = lend(range_bytes(plan->shard_bytes), node);
+    auto range = lend(plan->shard_bytes, node);
     if (!range) return without(std::move(lent), options, std::move(range).error());
     lent.ranges_.push_back(*range);
   }

@@ -10,7 +10,7 @@
 // later runtime of the process gets the range of an earlier one where it wants as much on the same node.
 // Who gets none, with one line in the log, allocates like any thread: where the address space is limited (RLIMIT_AS),
 // the plan can't be met or the kernel or the allocator refuse (mimalloc manages 63 ranges a process), unless
-// memory was asked for by --memory: then these are errors. With the system's allocator there are no ranges.
+// memory was asked for by --memory, or a reserve that can't be met: then these are errors. With the system's allocator there are no ranges.
 // Thread rules: any thread that is no shard.
 #pragma once
 

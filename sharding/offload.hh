@@ -9,8 +9,9 @@
 // The function moves to a thread of the runtime's pool, runs and is destroyed there; what it returns, a value or a
 // result<T>, comes back to the shard that called. It has to own what it uses: no references to the caller, whose frame
 // may be gone by then, nothing of a shard, no this_shard(), no co_await.
-// The wait ends by the deadline of the caller's context, with `deadline_exceeded`; a function that had begun goes on,
-// and what it returns is dropped. So it is when the future is dropped.
+// The wait ends when the caller's context is cancelled or its deadline passes; a function that had begun goes on, and
+// what it returns is dropped, one that had not won't begin. So it is when the future is dropped. In a context that is
+// cancelled already nothing begins.
 // At the end of the runtime, functions that had not begun fail with `unavailable`; those that had are waited for,
 // however long they take: a function that never returns keeps the process.
 // Bounds: runtime_options::offload: threads, queue. A full queue fails the call at once with `resource_exhausted`.
@@ -22,8 +23,8 @@
 #include <memory>
 #include <optional>
 
+#include <atoll/actors/future/cancel.hh>
 #include <atoll/actors/future/sleep.hh>
-#include <atoll/actors/reactor/timer_queue.hh>
 #include <atoll/sharding/offload_pool.hh>
 #include <atoll/sharding/sendable.hh>
 #include <atoll/sharding/shard_local.hh>
@@ -42,24 +43,25 @@ struct offload_value<result<T>> {
 
 /// The caller's side: its shard's alone, answered once. What comes later is dropped.
 template <class T>
-class offload_waiter final : timer_node {
+class offload_waiter final : cancel_hook {
  public:
-  explicit offload_waiter(offload_job& job) noexcept : timer_node(&expire), job_(job) {}
+  explicit offload_waiter(offload_job& job) noexcept : cancel_hook(&cancelled), job_(job) {}
 
-  future<T> wait_until(time_point deadline) {
-    if (deadline != never) this_shard().timers->arm(*this, deadline);
+  /// Ends when the context in force is cancelled.
+  future<T> wait() {
+    if (call_context* context = this_shard().context) context->add(*this);
     return answer_.get_future();
   }
 
   /// Stops waiting; a job that has not begun won't. Nothing where the answer is there.
   void give_up(error why) noexcept {
     job_.set_unwanted();
-    timer_node::cancel();
+    cancel_hook::unlink();
     if (answer_.pending()) answer_.set_error(std::move(why));
   }
 
   void take(result<T> outcome) noexcept {
-    timer_node::cancel();
+    cancel_hook::unlink();
     if (!answer_.pending()) return;
     try {
       answer_.set_result(std::move(outcome));
@@ -69,8 +71,8 @@ class offload_waiter final : timer_node {
   }
 
  private:
-  static void expire(timer_node* t) noexcept {
-    static_cast<offload_waiter*>(t)->give_up(error(status_code::deadline_exceeded, "offload: deadline exceeded"));
+  static void cancelled(cancel_hook* hook, const error& reason) noexcept {
+    static_cast<offload_waiter*>(hook)->give_up(wait_failed(reason, "offload"));
   }
 
   offload_job& job_;
@@ -83,7 +85,7 @@ class offload_call final : public offload_job {
   static future<T> start(F work) {
     auto call = std::make_unique<offload_call>(std::move(work));
     auto refused = local_sharding().offload.submit(*call);
-    auto answer = call->waiter_.wait_until(refused ? never : current_deadline());
+    auto answer = call->waiter_.wait();
     if (refused) {
       call->waiter_.give_up(std::move(*refused));
     } else {
@@ -136,6 +138,7 @@ auto offload(F f) -> future<typename detail::offload_value<std::invoke_result_t<
   static_assert(!detail::future_value<R>::is_future, "an offloaded function runs on no shard: it can't give a future");
   static_assert(sendable<T>,
                 "what an offloaded function returns has to own all it refers to: see sharding/sendable.hh");
+  if (const error* reason = cancellation()) return make_failed_future<T>(detail::wait_failed(*reason, "offload"));
   if (current_deadline() != never && mono_now() >= current_deadline()) {
     return make_failed_future<T>(error(status_code::deadline_exceeded, "offload: deadline exceeded before it began"));
   }

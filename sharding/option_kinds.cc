@@ -74,6 +74,18 @@ option_entry optional_bytes_entry(std::optional<std::uint64_t>& value, std::uint
   return entry;
 }
 
+option_entry log_entry(std::string& value) {
+  option_entry entry = entry_of(value);
+  entry.kind = "LEVELS";
+  entry.accepted = "LEVEL or NAME=LEVEL, comma-separated, with debug, info, warning or error for LEVEL";
+  entry.set = [&value](const std::vector<std::string>& values) {
+    const bool understood = log_levels().set(values.front()).has_value();
+    if (understood) value = values.front();
+    return understood;
+  };
+  return entry;
+}
+
 constexpr std::uint64_t memory_bytes_max = std::uint64_t{1} << 50U;  // no machine has more
 
 }  // namespace
@@ -158,7 +170,7 @@ void add_runtime_options(option_table& table, runtime_options& options) {
   add("stall-threshold",
       entry_of(duration_option{.value = options.stall_threshold, .max = bounds::stall_threshold_max}),
       "a task that holds its shard longer is reported; 0 reports none");
-  add("log", entry_of(options.log), "what is logged: debug, info, warning or error", "info");
+  add("log", log_entry(options.log), "what is logged, by all loggers and by those named", "info");
   add("seed", entry_of(number_option<std::uint64_t>{.value = options.seed}),
       "of the shards' random numbers; 0 draws one from the system");
 }

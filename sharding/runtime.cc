@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <barrier>
+#include <new>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -79,8 +80,11 @@ void runtime::run_shard(shard_id id, shared& state) {
   }
   shard_memory memory(state.memory.budget_bytes, state.memory.of(id));
   std::optional<reactor> loop;
-  auto io = make_epoll_backend();
-  if (io) {
+  std::optional<sharding_local> local;
+  std::optional<sharding_metrics> metrics;
+  const auto make = [&]() -> result<void> {
+    auto io = make_epoll_backend();
+    if (!io) return std::move(io).error();
     const reactor_options options{.id = id,
                                   .count = mail_.shards(),
                                   .seed = options_.seed,
@@ -92,19 +96,23 @@ void runtime::run_shard(shard_id id, shared& state) {
     // run() has seen that it is well-formed.
     if (!options_.log.empty()) static_cast<void>(loop->context().logs.set(options_.log));
     mail_.open(id, loop->io());
-  } else {
-    state.failures[id] = io.error();
-    state.failed = true;
+    memory.attach(loop->context());
+    local.emplace(*loop, mail_, id, state.processors, state.foreign, state.offload);
+    loop->context().slot<sharding_local>(shard_slot::sharding) = &*local;
+    loop->context().pollers->add(local->mail);
+    metrics.emplace(*local);
+    return {};
+  };
+  try {
+    if (auto made = make(); !made) state.failures[id] = std::move(made).error();
+  } catch (const std::bad_alloc&) {
+    state.failures[id] = error(status_code::resource_exhausted, "a shard has no memory to start with");
   }
+  if (state.failures[id]) state.failed = true;
   // Nobody sends before every door is open, or every shard knows that one failed.
   state.everyone.arrive_and_wait();
-  if (state.failed) return;
+  if (state.failed) return memory.detach();
 
-  memory.attach(loop->context());
-  sharding_local local(*loop, mail_, id, state.processors, state.foreign, state.offload);
-  loop->context().slot<sharding_local>(shard_slot::sharding) = &local;
-  loop->context().pollers->add(local.mail);
-  const sharding_metrics metrics(local);
   future<> work = make_ready_future();
   if (id == 0) {
     work = [](shared& s) -> future<> {
@@ -121,7 +129,7 @@ void runtime::run_shard(shard_id id, shared& state) {
     }(state);
   }
   loop->run();
-  while (auto* call = local.foreign_running.pop_front()) call->abandon();
+  while (auto* call = local->foreign_running.pop_front()) call->abandon();
   // No reactor goes while another shard may still wake it, no core while a ref may be used.
   state.everyone.arrive_and_wait();
   if (id == 0) static_cast<void>(work.get_result());

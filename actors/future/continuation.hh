@@ -4,7 +4,8 @@
 // The continuations of future<T>: then, then_wrapped, finally, handle_error. Included by future.hh.
 //
 // On a future that is ready already the function runs at once, inside the call, and nothing is allocated; else a small
-// coroutine waits. What the function throws is the failure of the future that the continuation gives.
+// coroutine waits. A function with state that gives a future always runs from a coroutine, which keeps the function until
+// that future is ready. What the function throws is the failure of the future that the continuation gives.
 #pragma once
 
 #include <concepts>
@@ -51,6 +52,11 @@ auto invoke_safely(F& f, A&&... arguments) noexcept -> future<unwrapped<std::inv
   }
 }
 
+/// Whether f may be gone when it has returned: its result needs it no longer, or it has nothing that could be needed.
+template <class F, class... A>
+inline constexpr bool done_when_returned = !future_value<std::invoke_result_t<F&, A...>>::is_future ||
+                                           std::is_empty_v<F> || std::is_pointer_v<F> || std::is_member_pointer_v<F>;
+
 template <class T, class F>
 auto run_then(future<T> source, F f) -> future<unwrapped<typename continuation_result<F, T>::type>> {
   if constexpr (std::is_void_v<T>) {
@@ -93,7 +99,7 @@ template <class T, class P, class F>
 future<T> handle_if(future<T>&& source, P handles, F f) {
   if (source.available()) {
     if (!source.failed()) return std::move(source);
-    if constexpr (std::is_same_v<future<unwrapped<std::invoke_result_t<F&, error>>>, future<T>>) {
+    if constexpr (std::is_same_v<unwrapped<std::invoke_result_t<F&, error>>, T> && done_when_returned<F, error>) {
       if (!should_give_way()) {
         error e = source.take_error();
         return handles(e) ? invoke_safely(f, std::move(e)) : make_failed_future<T>(std::move(e));
@@ -112,9 +118,11 @@ auto future<T>::then(F f) && {
   if (available() && !detail::should_give_way()) {
     if (failed()) return make_failed_future<R>(take_error());
     if constexpr (std::is_void_v<T>) {
-      get();
-      return detail::invoke_safely(f);
-    } else {
+      if constexpr (detail::done_when_returned<F>) {
+        get();
+        return detail::invoke_safely(f);
+      }
+    } else if constexpr (detail::done_when_returned<F, T>) {
       if (kind_ == kind::value) {
         const emptier after(*this);
         return detail::invoke_safely(f, static_cast<std::add_rvalue_reference_t<T>>(value_));
@@ -128,20 +136,26 @@ auto future<T>::then(F f) && {
 template <class T>
 template <class F>
 auto future<T>::then_wrapped(F f) && {
-  if (available() && !detail::should_give_way()) return detail::invoke_safely(f, get_result());
+  if constexpr (detail::done_when_returned<F, result<T>>) {
+    if (available() && !detail::should_give_way()) return detail::invoke_safely(f, get_result());
+  }
   return detail::run_then_wrapped(std::move(*this), std::move(f));
 }
 
 template <class T>
 template <class F>
 future<T> future<T>::finally(F f) && {
-  if (!available() || detail::should_give_way()) return detail::run_finally(std::move(*this), std::move(f));
-  auto after = detail::invoke_safely(f);
-  if (!after.available()) return detail::finish(std::move(*this), std::move(after));
-  if (!after.failed()) return std::move(*this);
-  error e = after.take_error();
-  if (failed()) return std::move(*this);
-  return make_failed_future<T>(std::move(e));
+  if constexpr (detail::done_when_returned<F>) {
+    if (available() && !detail::should_give_way()) {
+      auto after = detail::invoke_safely(f);
+      if (!after.available()) return detail::finish(std::move(*this), std::move(after));
+      if (!after.failed()) return std::move(*this);
+      error e = after.take_error();
+      if (failed()) return std::move(*this);
+      return make_failed_future<T>(std::move(e));
+    }
+  }
+  return detail::run_finally(std::move(*this), std::move(f));
 }
 
 template <class T>

@@ -107,11 +107,10 @@ struct start_awaiter {
 };
 
 #if defined(__GNUC__) && !defined(__clang__)
-/// g++ gives the closure of a lambda coroutine to the promise's constructor, const unless the lambda is mutable. A
-/// closure that is a parameter comes the same way, but not const: so mutable lambdas get through.
+/// Whether this is the type of a lambda with captures, by its name.
 template <class Closure>
 constexpr bool captures() {
-  if constexpr (!std::is_class_v<Closure> || !std::is_const_v<Closure>) {
+  if constexpr (!std::is_class_v<Closure>) {
     return false;
   } else {
     // "... [with Closure = f(int)::<lambda(g)>; ...]": the name of a closure ends with the lambda.
@@ -133,12 +132,14 @@ constexpr bool captures() {
   }
 }
 
+/// g++ gives the closure of a lambda, as it gives the object of a member function, to the promise's constructor as a
+/// reference, and parameters, references too, as plain objects.
 template <class First>
 constexpr void refuse_captures() noexcept {
   static_assert(
-      !captures<First>(),
-      "a lambda with captures must not be a coroutine, nor a coroutine's parameter refer to one: its captures "
-      "die with the closure. Pass them as parameters, or let the lambda return the future of a coroutine");
+      !std::is_reference_v<First> || !captures<std::remove_cvref_t<First>>(),
+      "a lambda with captures must not be a coroutine: its captures die with the closure. Pass them as parameters, or "
+      "let the lambda return the future of a coroutine");
 }
 #endif
 

@@ -198,8 +198,8 @@ class [[nodiscard]] future {
   template <class F>
   auto then_wrapped(F f) &&;
   /// Runs f() when this is ready, failed or not, and then gives this outcome; f may return a future<>. A failure of
-  /// f is the outcome where this succeeded. Where this isn't ready and there is no memory to wait with, the outcome is
-  /// `resource_exhausted` and f does not run: a coroutine that has to clean up does so at its own end.
+  /// f is the outcome where this succeeded. Where there is something to wait for and no memory to wait with, the outcome
+  /// is `resource_exhausted` and f does not run: a coroutine that has to clean up does so at its own end.
   template <class F>
   future finally(F f) &&;
   /// f(error) gives a T or future<T> in place of a failure.

@@ -2,6 +2,7 @@
 // Copyright the Atoll authors
 #include <atoll/actors/future/state.hh>
 
+#include <atoll/actors/base/function_name.hh>
 #include <atoll/actors/base/log.hh>
 
 namespace atoll_root::atoll::detail {
@@ -12,7 +13,8 @@ void report_abandoned(const error& e) noexcept {
   const auto origin = e.origin();
   // Not to_string(), which may find no memory.
   log_warning("a failed future was dropped unread: {}{}{} (from {}:{}, {})", to_string(e.code()),
-              e.message().empty() ? "" : ": ", e.message(), origin.file_name(), origin.line(), origin.function_name());
+              e.message().empty() ? "" : ": ", e.message(), origin.file_name(), origin.line(),
+              short_function_name(origin.function_name()));
 }
 
 }  // namespace atoll_root::atoll::detail

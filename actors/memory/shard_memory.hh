@@ -7,7 +7,7 @@
 //   auto s = atoll::this_shard().memory->statistics();                                     // budget, used, ...
 //
 // With mimalloc, everything a shard's thread allocates (operator new, malloc, coroutine frames) comes from a range of
-// addresses of its own, as large as its budget and bound to its NUMA node. Where nothing is left of that, the shard's
+// addresses of its own, its budget, bound to its NUMA node. Where nothing is left of that, the shard's
 // free lists are released, then its reclaimers are asked, in their order, until one has freed something, and the
 // allocation is tried again. Past that it fails: std::bad_alloc, which ends what is awaited with `resource_exhausted`.
 // With the system's allocator, or where there is no range (see sharding/memory_ranges.hh), no budget is enforced: the
@@ -17,7 +17,8 @@
 // gives them back to their own, and blocks_from_elsewhere counts them. Blocks may outlive the shard.
 // Cost: less than the allocator alone for a block of up to 1 KiB, as the free lists of block_pool.hh stand before it; for
 // larger ones two loads and a comparison when they are freed. A range is handed out in units of
-// 32 MiB: blocks of more than 16 MiB take some of their own, and 1 to 15% are lost to the sizes of blocks.
+// 32 MiB: blocks of more than 16 MiB take some of their own, and 1 to 30% are lost to the sizes of blocks, most by those
+// just above a size of the allocator's (64 KiB and a header).
 #pragma once
 
 #include <cstddef>

@@ -85,7 +85,9 @@ reactor::~reactor() {
 
 std::uint32_t reactor::run_tasks() noexcept {
   std::uint32_t ran = 0;
-  while (ran < tasks_a_pass) {
+  // A tick ends the pass: however long the tasks are, timers, lanes and the kernel are asked once a quota.
+  bool ticked = false;
+  while (ran < tasks_a_pass && !ticked) {
     run_queue* ready = shard_.tasks.pick();
     if (ready == nullptr) break;
     shard_.group = shard_.tasks.current();
@@ -94,8 +96,9 @@ std::uint32_t reactor::run_tasks() noexcept {
       shard_.context = t.context.get();
       t.run(&t);
       ++ran;
-      if (shard_.tick && detail::tick_is_due(shard_)) look(false);
-    } while (ran < tasks_a_pass && !ready->empty() && !shard_.tasks.preempted());
+      ticked = shard_.tick && detail::tick_is_due(shard_);
+    } while (ran < tasks_a_pass && !ticked && !ready->empty() && !shard_.tasks.preempted());
+    if (ticked) since_full_pass_ = full_pass_every;
     ticks_.turn();
   }
   shard_.context = nullptr;

@@ -2,6 +2,7 @@
 // Copyright the Atoll authors
 #include <atoll/actors/sync/scope.hh>
 
+#include <atoll/actors/base/function_name.hh>
 #include <atoll/actors/base/log.hh>
 
 namespace atoll_root::atoll {
@@ -33,7 +34,7 @@ void scope::core::ended(const result<>& outcome) noexcept {
       // Not to_string(), which may find no memory.
       log_warning("scope {}: {}{}{} (from {}:{}, {})", empty.name(), to_string(e.code()),
                   e.message().empty() ? "" : ": ", e.message(), origin.file_name(), origin.line(),
-                  origin.function_name());
+                  short_function_name(origin.function_name()));
     }
   }
   if (--running > 0) return;

@@ -69,8 +69,8 @@ def test_doctor_plans_as_the_options_say(run):
 
 
 def test_doctor_says_when_an_app_can_not_start(run):
-    found = doctor(run, "--shards", 4, "--memory", "63M", code=1)
-    assert found["plan: memory"][0] == "missing" and "16MiB" in found["plan: memory"][1], found
+    found = doctor(run, "--shards", 4, "--memory", "127M", code=1)
+    assert found["plan: memory"][0] == "missing" and "32MiB" in found["plan: memory"][1], found
     assert "start of shards" not in found, found
 
 

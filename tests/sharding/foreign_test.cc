@@ -224,7 +224,7 @@ TEST(foreign, a_port_outlives_its_runtime) {
   std::optional<foreign_port> port;
   const auto ended = runtime::run({.shards = 2}, [&port]() -> future<int> {
     port = foreign_port::of_this_process();
-    co_return 0;
+    return atoll::make_ready_future<int>(0);
   });
   ASSERT_TRUE(ended);
   bool ran = false;
@@ -235,9 +235,30 @@ TEST(foreign, a_port_outlives_its_runtime) {
   const auto next = runtime::run({.shards = 2}, [&port]() -> future<int> {
     auto late = port->try_submit_to(1, [] { return 1; });
     EXPECT_EQ(code_of(late), status_code::unavailable);
-    co_return 0;
+    return atoll::make_ready_future<int>(0);
   });
   EXPECT_TRUE(next);
+}
+
+future<int> stop_before_the_call(auto& may_go_on, auto& ran, auto& accepted, auto& outside) {
+  const auto port = foreign_port::of_this_process();
+  // Shard 1 is busy until nobody is let in any more; the call waits behind that.
+  std::atomic<bool> busy = false;
+  auto blocking = atoll::submit_to(1, [&] {
+    busy = true;
+    while (!may_go_on) std::this_thread::yield();
+  });
+  while (!busy) co_await atoll::yield();
+  accepted = port.try_submit_to(1, [&ran] { ran = true; });
+  outside = std::thread([port, &may_go_on] {
+    for (bool stopped = false; !stopped;) {
+      auto knock = port.try_submit_to(0, [] {});
+      stopped = code_of(knock) == status_code::unavailable;
+    }
+    may_go_on = true;
+  });
+  static_cast<void>(std::move(blocking));  // goes on
+  co_return 0;
 }
 
 TEST(foreign, a_call_that_did_not_begin_before_the_stop_is_unavailable) {
@@ -245,100 +266,89 @@ TEST(foreign, a_call_that_did_not_begin_before_the_stop_is_unavailable) {
   bool ran = false;
   std::future<atoll::result<void>> accepted;
   std::thread outside;
-  const auto ended = runtime::run({.shards = 2}, [&]() -> future<int> {
-    const auto port = foreign_port::of_this_process();
-    // Shard 1 is busy until nobody is let in any more; the call waits behind that.
-    std::atomic<bool> busy = false;
-    auto blocking = atoll::submit_to(1, [&] {
-      busy = true;
-      while (!may_go_on) std::this_thread::yield();
-    });
-    while (!busy) co_await atoll::yield();
-    accepted = port.try_submit_to(1, [&ran] { ran = true; });
-    outside = std::thread([port, &may_go_on] {
-      for (bool stopped = false; !stopped;) {
-        auto knock = port.try_submit_to(0, [] {});
-        stopped = code_of(knock) == status_code::unavailable;
-      }
-      may_go_on = true;
-    });
-    static_cast<void>(std::move(blocking));  // goes on
-    co_return 0;
-  });
+  const auto ended =
+      runtime::run({.shards = 2}, [&] { return stop_before_the_call(may_go_on, ran, accepted, outside); });
   outside.join();
   ASSERT_TRUE(ended);
   EXPECT_EQ(code_of(accepted), status_code::unavailable);
   EXPECT_FALSE(ran);
 }
 
+future<int> stop_during_the_call(auto& call) {
+  const auto port = foreign_port::of_this_process();
+  bool began = false;  // shard 0's
+  call = port.try_submit_to(0, [&began]() {
+    began = true;
+    // What waits when its shard ends stays as it is: nobody is left to run it.
+    const no_leak_check stays;
+    return atoll::sleep(hours(1));
+  });
+  while (!began) co_await atoll::yield();
+  co_return 0;
+}
+
 TEST(foreign, a_call_that_still_runs_when_its_shard_ends_is_unavailable) {
   std::future<atoll::result<void>> call;
-  const auto ended = runtime::run({.shards = 2}, [&]() -> future<int> {
-    const auto port = foreign_port::of_this_process();
-    bool began = false;  // shard 0's
-    call = port.try_submit_to(0, [&began]() {
-      began = true;
-      // What waits when its shard ends stays as it is: nobody is left to run it.
-      const no_leak_check stays;
-      return atoll::sleep(hours(1));
-    });
-    while (!began) co_await atoll::yield();
-    co_return 0;
-  });
+  const auto ended = runtime::run({.shards = 2}, [&] { return stop_during_the_call(call); });
   ASSERT_TRUE(ended);
   EXPECT_EQ(code_of(call), status_code::unavailable);
 }
 
+constexpr int threads = 4;
+constexpr int calls_a_thread = 10'000;
+
+future<int> stop_under_calls(auto& outside, auto& ran, auto& answered, auto& refused) {
+  const auto port = foreign_port::of_this_process();
+  for (int t = 0; t < threads; ++t) {
+    outside.emplace_back([&, port, t] {
+      std::vector<std::future<atoll::result<int>>> calls;
+      for (int i = 0; i < calls_a_thread; ++i) {
+        calls.push_back(port.try_submit_to(static_cast<atoll::shard_id>((t + i) % 3), [&ran] { return ++ran; }));
+        if (i % 100 == 0) calls[static_cast<std::size_t>(i)].wait();
+      }
+      for (auto& call : calls) {
+        const auto code = code_of(call);
+        EXPECT_TRUE(code == status_code::ok || code == status_code::unavailable ||
+                    code == status_code::resource_exhausted);
+        ++(code == status_code::ok ? answered : refused);
+      }
+    });
+  }
+  while (ran < calls_a_thread) co_await atoll::yield();
+  co_return 0;
+}
+
 TEST(foreign, every_call_is_answered_while_the_shards_stop) {
-  constexpr int threads = 4;
-  constexpr int calls_a_thread = 10'000;
   std::vector<std::thread> outside;
   std::atomic<int> ran = 0;
   std::atomic<int> answered = 0;
   std::atomic<int> refused = 0;
-  const auto ended = runtime::run({.shards = 3}, [&]() -> future<int> {
-    const auto port = foreign_port::of_this_process();
-    for (int t = 0; t < threads; ++t) {
-      outside.emplace_back([&, port, t] {
-        std::vector<std::future<atoll::result<int>>> calls;
-        for (int i = 0; i < calls_a_thread; ++i) {
-          calls.push_back(port.try_submit_to(static_cast<atoll::shard_id>((t + i) % 3), [&ran] { return ++ran; }));
-          if (i % 100 == 0) calls[static_cast<std::size_t>(i)].wait();
-        }
-        for (auto& call : calls) {
-          const auto code = code_of(call);
-          EXPECT_TRUE(code == status_code::ok || code == status_code::unavailable ||
-                      code == status_code::resource_exhausted);
-          ++(code == status_code::ok ? answered : refused);
-        }
-      });
-    }
-    while (ran < calls_a_thread) co_await atoll::yield();
-    co_return 0;
-  });
+  const auto ended = runtime::run({.shards = 3}, [&] { return stop_under_calls(outside, ran, answered, refused); });
   for (auto& t : outside) t.join();
   ASSERT_TRUE(ended);
   EXPECT_EQ(answered + refused, threads * calls_a_thread);
   EXPECT_EQ(answered, ran);
 }
 
+future<int> end_under_calls(auto& outside, auto& answers) {
+  const auto port = foreign_port::of_this_process();
+  for (int t = 0; t < 4; ++t) {
+    outside.emplace_back([&answers, port] {
+      for (bool stopped = false; !stopped; ++answers) {
+        auto call = port.try_submit_to(1, [] { return atoll::this_shard_id(); });
+        stopped = code_of(call) == status_code::unavailable;
+      }
+    });
+  }
+  while (answers < 8) co_await atoll::yield();
+  co_return 0;
+}
+
 TEST(foreign, threads_call_while_runtimes_come_and_go) {
   for (int round = 0; round < 50; ++round) {
     std::vector<std::thread> outside;
     std::atomic<int> answers = 0;
-    const auto ended = runtime::run({.shards = 2}, [&]() -> future<int> {
-      const auto port = foreign_port::of_this_process();
-      for (int t = 0; t < 4; ++t) {
-        outside.emplace_back([&answers, port] {
-          for (bool stopped = false; !stopped; ++answers) {
-            auto call = port.try_submit_to(1, [] { return atoll::this_shard_id(); });
-            stopped = code_of(call) == status_code::unavailable;
-          }
-        });
-      }
-      while (answers < 8) co_await atoll::yield();
-      co_return 0;
-    });
+    const auto ended = runtime::run({.shards = 2}, [&] { return end_under_calls(outside, answers); });
     for (auto& t : outside) t.join();
     ASSERT_TRUE(ended);
   }

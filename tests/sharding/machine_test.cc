@@ -249,7 +249,8 @@ TEST(doctor, sees_that_an_app_can_not_start) {
   EXPECT_FALSE(atoll::examine(m, {.shards = 256, .memory_bytes = gibi}).can_start);
   auto unknown = m;
   unknown.memory_bytes = 0;
-  EXPECT_FALSE(atoll::examine(unknown, {}).can_start);
+  EXPECT_TRUE(atoll::examine(unknown, {}).can_start) << "without bounds";
+  EXPECT_FALSE(atoll::examine(unknown, {.reserve_memory_bytes = gibi}).can_start);
   EXPECT_TRUE(atoll::examine(unknown, {.memory_bytes = gibi}).can_start);
 }
 
@@ -261,14 +262,15 @@ TEST(memory_plan, leaves_a_reserve_that_fits_the_machine) {
     EXPECT_TRUE(plan);
     EXPECT_EQ(plan->usable_bytes, total);
     EXPECT_LE(plan->shard_bytes * shards + plan->reserve_bytes, total);
-    EXPECT_EQ(plan->shard_bytes % 4096, 0U);
+    EXPECT_EQ(plan->shard_bytes % atoll::memory_unit_bytes, 0U);
+    EXPECT_GT(plan->shard_bytes, 0U);
     return plan->shard_bytes;
   };
-  EXPECT_NEAR(static_cast<double>(shard_bytes(gibi, 1)), 0.93 * gibi, 8192) << "7%";
+  EXPECT_EQ(shard_bytes(gibi, 1), 928 * mebi) << "7%, in units of 32 MiB";
   EXPECT_EQ(shard_bytes(512 * mebi, 1), 448 * mebi) << "64 MiB";
   EXPECT_EQ(shard_bytes(256 * mebi, 2), 96 * mebi) << "64 MiB";
-  EXPECT_EQ(shard_bytes(64 * mebi, 3), 16 * mebi) << "a quarter";
-  EXPECT_NEAR(static_cast<double>(shard_bytes(1024 * gibi, 8)), 1024.0 * gibi * 0.93 / 8, 8192);
+  EXPECT_EQ(shard_bytes(128 * mebi, 3), 32 * mebi) << "a quarter";
+  EXPECT_NEAR(static_cast<double>(shard_bytes(1024 * gibi, 8)), 1024.0 * gibi * 0.93 / 8, 32 * mebi);
 }
 
 TEST(memory_plan, divides_the_tightest_limit) {
@@ -306,9 +308,9 @@ TEST(memory_plan, refuses_what_is_not_there) {
   expect_exhausted(1, {.memory_bytes = 3 * gibi, .reserve_memory_bytes = gibi + 1});
   expect_exhausted(1, {.reserve_memory_bytes = 4 * gibi + 1});
   expect_exhausted(1, {.reserve_memory_bytes = 4 * gibi});
-  expect_exhausted(1, {.memory_bytes = 16 * mebi - 1});
+  expect_exhausted(1, {.memory_bytes = 32 * mebi - 1});
   expect_exhausted(256, {});
-  EXPECT_TRUE(atoll::plan_memory(m, 1, {.memory_bytes = 16 * mebi}));
+  EXPECT_TRUE(atoll::plan_memory(m, 1, {.memory_bytes = 32 * mebi}));
 }
 
 TEST(memory_plan, needs_to_know_how_much_there_is) {

@@ -27,15 +27,17 @@ using std::chrono::milliseconds;
 
 atoll::offload_pool::counts pool_now() { return atoll::local_sharding().offload.now(); }
 
+future<int> end_with(const std::function<future<>()>& body) {
+  co_await body();
+  co_return 0;
+}
+
 /// Runs a body on two shards whose pool has these limits.
 void run_with(const offload_limits& limits, const std::function<future<>()>& body) {
   atoll::runtime_options options;
   options.shards = 2;
   options.offload = limits;
-  const auto ended = runtime::run(options, [&body]() -> future<int> {
-    co_await body();
-    co_return 0;
-  });
+  const auto ended = runtime::run(options, [&] { return end_with(body); });
   EXPECT_TRUE(ended) << ended.error().to_string();
 }
 
@@ -53,10 +55,9 @@ ATOLL_TEST(offload, gives_what_the_function_returns) {
 }
 
 ATOLL_TEST(offload, works_on_every_shard_and_comes_back_to_the_one_that_called) {
-  const auto here = [] { return atoll::this_shard_id(); };
-  const auto ask = [here]() -> future<atoll::shard_id> {
+  const auto ask = []() -> future<atoll::shard_id> {
     co_await offload([] {});
-    co_return here();
+    co_return atoll::this_shard_id();
   };
   EXPECT_EQ(co_await atoll::submit_to(0, ask), 0U);
   EXPECT_EQ(co_await atoll::submit_to(1, ask), 1U);
@@ -184,6 +185,38 @@ TEST(offload, the_wait_ends_by_the_deadline_and_what_comes_later_is_dropped) {
   });
 }
 
+TEST(offload, a_cancel_ends_the_wait) {
+  run_with({.threads_max = 1}, []() -> future<> {
+    std::latch go(1);
+    std::atomic<bool> began = false;
+    bool second_ran = false;
+    const auto wait = [&] {
+      began = true;
+      go.wait();
+    };
+    const auto note = [&second_ran] { second_ran = true; };
+    const auto wait_offloaded = [&] { return offload(wait); };
+    const auto note_offloaded = [&] { return offload(note); };
+    atoll::cancel_source source;
+    auto first = source.run(wait_offloaded);
+    auto second = source.run(note_offloaded);
+    while (!began) co_await atoll::yield();
+    source.cancel();
+    const auto one = co_await atoll::as_result(std::move(first));
+    const auto two = co_await atoll::as_result(std::move(second));
+    const auto three = co_await atoll::as_result(source.run(note_offloaded));
+    for (const auto* outcome : {&one, &two, &three}) {
+      EXPECT_FALSE(*outcome);
+      if (!*outcome) {
+        EXPECT_EQ(outcome->error().code(), status_code::cancelled);
+      }
+    }
+    go.count_down();
+    co_await offload([] {});  // behind all of them
+    EXPECT_FALSE(second_ran);
+  });
+}
+
 TEST(offload, the_caller_may_be_gone_before_the_work_ends) {
   run_with({.threads_max = 2}, []() -> future<> {
     std::latch go(1);
@@ -205,6 +238,26 @@ TEST(offload, the_caller_may_be_gone_before_the_work_ends) {
   });
 }
 
+future<> stop_with_work(auto& second_answered, auto& first_ended, auto& second_ran, auto& second, auto& third) {
+  std::atomic<bool> began = false;
+  const auto block = [&first_ended, &second_answered, &began] {
+    began = true;
+    second_answered.wait(false);
+    first_ended = true;
+  };
+  static_cast<void>(offload(block));
+  while (!began) co_await atoll::yield();
+  const auto note = [&second_ran] { second_ran = true; };
+  static_cast<void>([](auto work, auto& seen, auto& then, auto& flag) -> future<> {
+    const auto outcome = co_await atoll::as_result(offload(work));
+    seen = outcome ? status_code::ok : outcome.error().code();
+    const auto after = co_await atoll::as_result(offload([] {}));
+    then = after ? status_code::ok : after.error().code();
+    flag = true;
+    flag.notify_all();
+  }(note, second, third, second_answered));
+}
+
 TEST(offload, at_the_end_what_began_is_waited_for_and_the_rest_is_unavailable) {
   std::atomic<bool> second_answered = false;
   bool first_ended = false;
@@ -212,25 +265,7 @@ TEST(offload, at_the_end_what_began_is_waited_for_and_the_rest_is_unavailable) {
   status_code second = status_code::ok;
   status_code third = status_code::ok;
   std::thread outside([&] { second_answered.wait(false); });
-  run_with({.threads_max = 1}, [&]() -> future<> {
-    std::atomic<bool> began = false;
-    const auto block = [&first_ended, &second_answered, &began] {
-      began = true;
-      second_answered.wait(false);
-      first_ended = true;
-    };
-    static_cast<void>(offload(block));
-    while (!began) co_await atoll::yield();
-    const auto note = [&second_ran] { second_ran = true; };
-    static_cast<void>([](auto work, auto& seen, auto& then, auto& flag) -> future<> {
-      const auto outcome = co_await atoll::as_result(offload(work));
-      seen = outcome ? status_code::ok : outcome.error().code();
-      const auto after = co_await atoll::as_result(offload([] {}));
-      then = after ? status_code::ok : after.error().code();
-      flag = true;
-      flag.notify_all();
-    }(note, second, third, second_answered));
-  });
+  run_with({.threads_max = 1}, [&] { return stop_with_work(second_answered, first_ended, second_ran, second, third); });
   outside.join();
   EXPECT_TRUE(first_ended);
   EXPECT_FALSE(second_ran);

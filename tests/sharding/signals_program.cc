@@ -24,6 +24,15 @@ atoll::future<> print_hangups() {
   }
 }
 
+atoll::future<int> run_until_stopped(bool orderly) {
+  if (!orderly) static_cast<void>(print_hangups());
+  say("ready");
+  co_await atoll::stop_signal();
+  say("stopping");
+  if (!orderly) co_await atoll::sleep(std::chrono::hours(1));
+  co_return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,12 +40,5 @@ int main(int argc, char** argv) {
   atoll::app app("atoll_test_signals", "Prints the signals it gets.");
   app.flag("--orderly", orderly, "end when asked to stop");
   app.receive(SIGHUP);
-  return app.run(argc, argv, [&]() -> atoll::future<int> {
-    if (!orderly) static_cast<void>(print_hangups());
-    say("ready");
-    co_await atoll::stop_signal();
-    say("stopping");
-    if (!orderly) co_await atoll::sleep(std::chrono::hours(1));
-    co_return 0;
-  });
+  return app.run(argc, argv, [&orderly] { return run_until_stopped(orderly); });
 }

@@ -143,7 +143,7 @@ TEST(signals, a_storm_from_another_process_loses_nothing_that_matters) {
     }
     ::_exit(0);
   }
-  atoll::testing::run_test([&sent]() -> future<> { co_await outlast(sent); });
+  atoll::testing::run_test([&sent] { return outlast(sent); });
   int status = 0;
   ::waitpid(sender, &status, 0);
   EXPECT_EQ(status, 0);
@@ -228,6 +228,29 @@ future<bool> goes_on(const std::atomic<int>& rounds) {
   co_return rounds >= before + 3;
 }
 
+future<> start_children(auto& expected, auto& look) {
+  auto waiting = soon(SIGHUP);
+  std::atomic<bool> stop = false;
+  std::array<std::atomic<int>, 2> rounds{};
+  auto here = keep_busy(stop, rounds[0]);
+  const auto on_the_other = [&] { return keep_busy(stop, rounds[1]); };
+  auto there = atoll::submit_to(1, on_the_other);
+  for (const auto& [start, text] : expected) {
+    for (int i = 0; i < 10; ++i) {
+      EXPECT_EQ(output_of(look, start), text) << "on a shard, which gets ticks meanwhile";
+      const auto elsewhere = [look, start = start] { return output_of(look, start); };
+      EXPECT_EQ(co_await atoll::offload(elsewhere), text);
+      EXPECT_TRUE(co_await goes_on(rounds[0]));
+      EXPECT_TRUE(co_await goes_on(rounds[1]));
+    }
+  }
+  stop = true;
+  co_await std::move(here);
+  co_await std::move(there);
+  ::kill(::getpid(), SIGHUP);
+  EXPECT_EQ(co_await std::move(waiting), SIGHUP);
+}
+
 TEST(signals, child_processes_inherit_nothing_of_ours_while_shards_are_busy) {
   const std::string look = "ls /proc/self/fd; grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; exit 3";
   // The C library's spawn ignores two signals of its own in the child.
@@ -238,37 +261,18 @@ TEST(signals, child_processes_inherit_nothing_of_ours_while_shards_are_busy) {
     ASSERT_TRUE(text.ends_with("status " + std::to_string(3 << 8))) << text;
   }
   const received on({SIGINT, SIGTERM, SIGHUP});
-  atoll::testing::run_test([&]() -> future<> {
-    auto waiting = soon(SIGHUP);
-    std::atomic<bool> stop = false;
-    std::array<std::atomic<int>, 2> rounds{};
-    auto here = keep_busy(stop, rounds[0]);
-    const auto on_the_other = [&] { return keep_busy(stop, rounds[1]); };
-    auto there = atoll::submit_to(1, on_the_other);
-    for (const auto& [start, text] : expected) {
-      for (int i = 0; i < 10; ++i) {
-        EXPECT_EQ(output_of(look, start), text) << "on a shard, which gets ticks meanwhile";
-        const auto elsewhere = [look, start = start] { return output_of(look, start); };
-        EXPECT_EQ(co_await atoll::offload(elsewhere), text);
-        EXPECT_TRUE(co_await goes_on(rounds[0]));
-        EXPECT_TRUE(co_await goes_on(rounds[1]));
-      }
-    }
-    stop = true;
-    co_await std::move(here);
-    co_await std::move(there);
-    ::kill(::getpid(), SIGHUP);
-    EXPECT_EQ(co_await std::move(waiting), SIGHUP);
-  });
+  atoll::testing::run_test([&] { return start_children(expected, look); });
+}
+
+future<> start_child_elsewhere(auto& look, auto& expected) {
+  const auto elsewhere = [look] { return output_of(look, &spawn); };
+  EXPECT_EQ(co_await atoll::offload(elsewhere), expected);
 }
 
 TEST(signals, a_child_process_of_an_offloaded_function_may_run_on_all_processors) {
   const std::string look = "grep Cpus_allowed_list /proc/self/status";
   const auto expected = output_of(look, &spawn);
-  atoll::testing::run_test([&]() -> future<> {
-    const auto elsewhere = [look] { return output_of(look, &spawn); };
-    EXPECT_EQ(co_await atoll::offload(elsewhere), expected);
-  });
+  atoll::testing::run_test([&] { return start_child_elsewhere(look, expected); });
 }
 
 TEST(signals, an_app_receives_what_it_named_and_a_second_stop_signal_ends_it) {

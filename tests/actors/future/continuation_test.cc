@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <atoll/actors/future/sleep.hh>
@@ -54,6 +55,50 @@ ATOLL_TEST(then, turns_a_throw_into_a_failure) {
     const auto void_one =
         co_await as_result(value(ready, 1).discard_value().then([] { throw std::out_of_range("void"); }));
     EXPECT_FALSE(void_one);
+  }
+}
+
+/// Tells by `alive` whether the function that has it still lives.
+struct keeper {
+  explicit keeper(bool& flag) noexcept : alive(&flag) { *alive = true; }
+  keeper(keeper&& other) noexcept : alive(std::exchange(other.alive, nullptr)) {}
+  keeper& operator=(keeper&&) = delete;
+  ~keeper() {
+    if (alive != nullptr) *alive = false;
+  }
+  bool* alive;
+};
+
+ATOLL_TEST(then, a_function_lives_as_long_as_the_future_it_gave) {
+  for (const bool ready : {true, false}) {
+    bool alive = false;
+    promise<> goes_on;
+    promise<> begun;
+    const auto wait = [&goes_on, &begun](auto&&...) {
+      begun.set_value();
+      return goes_on.get_future();
+    };
+    const auto check = [&](future<> all) -> future<> {
+      return [](future<> f, promise<>& go, promise<>& start, bool& lives) -> future<> {
+        co_await start.get_future();
+        EXPECT_TRUE(lives);
+        go.set_value();
+        co_await std::move(f);
+        EXPECT_FALSE(lives);
+        start = promise<>();
+        go = promise<>();
+      }(std::move(all), goes_on, begun, alive);
+    };
+    co_await check(value(ready, 1).then([wait, k = keeper(alive)](int n) { return wait(n); }));
+    co_await check(value(ready, 1).discard_value().then([wait, k = keeper(alive)] { return wait(); }));
+    co_await check(value(ready, 1).then_wrapped([wait, k = keeper(alive)](auto r) { return wait(r); }));
+    co_await check(value(ready, 1).finally([wait, k = keeper(alive)] { return wait(); }).discard_value());
+    co_await check(failure(ready).discard_value().handle_error([wait, k = keeper(alive)](error) { return wait(); }));
+    co_await check(failure(ready).discard_value().handle_error(status_code::aborted,
+                                                               [wait, k = keeper(alive)](error) { return wait(); }));
+    const auto thrown = [ready] { return exception(ready).discard_value(); };
+    co_await check(thrown().handle_error<std::out_of_range>(
+        [wait, k = keeper(alive)](const std::out_of_range&) { return wait(); }));
   }
 }
 

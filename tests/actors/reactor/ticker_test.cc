@@ -120,20 +120,22 @@ TEST(ticker, reports_a_stall_with_the_task_and_its_line_and_a_second_one_only_by
   EXPECT_GE(count_of(text, "\n"), 3U) << "no return addresses: " << text;
 }
 
+future<> stall_until_two_reports(std::optional<atoll::time_point>& first, const stderr_capture& err) {
+  first = atoll::mono_now();
+  while (count_of(err.text(), "stall: ") < 2) {
+    co_await atoll::yield();
+    const auto before = stalls_here();
+    if (!spin_until([before] { return stalls_here() > before; })) break;
+  }
+  // Lower bound: the second report comes after the interval, however fast the stalls are.
+  EXPECT_GE(atoll::mono_now() - *first, atoll::ticker::report_every);
+}
+
 TEST(ticker, prints_at_most_one_report_in_its_interval_and_says_how_many_it_kept_back) {
   SKIP_WITHOUT_TICKS();
   const stderr_capture err;
   std::optional<atoll::time_point> first;
-  run(milliseconds(2), [&]() -> future<> {
-    first = atoll::mono_now();
-    while (count_of(err.text(), "stall: ") < 2) {
-      co_await atoll::yield();
-      const auto before = stalls_here();
-      if (!spin_until([before] { return stalls_here() > before; })) break;
-    }
-    // Lower bound: the second report comes after the interval, however fast the stalls are.
-    EXPECT_GE(atoll::mono_now() - *first, atoll::ticker::report_every);
-  });
+  run(milliseconds(2), [&] { return stall_until_two_reports(first, err); });
   const auto text = err.text();
   EXPECT_EQ(count_of(text, "stall: "), 2U) << text;
   EXPECT_EQ(count_of(text, " more since the last report)"), 1U) << text;
@@ -159,11 +161,37 @@ TEST(ticker, a_task_that_never_awaited_is_reported_without_a_line) {
       EXPECT_TRUE(spin_until([] { return stalls_here() > 0; }));
     }
   } task;
-  run(milliseconds(5), [&task]() -> future<> {
+  run(milliseconds(5), [&task] {
     atoll::schedule(task);
-    co_await atoll::yield();
+    return atoll::sleep(milliseconds(1));
   });
   EXPECT_NE(err.text().find(" ms; at:\n"), std::string::npos) << err.text();
+}
+
+/// Has something to do until `end` is true; counts how often it gives way.
+future<> compute_until(const bool& end, int& turns) {
+  while (!end) {
+    if (atoll::detail::should_give_way()) ++turns;
+    co_await atoll::maybe_yield();
+  }
+}
+
+TEST(ticker, timers_come_due_between_the_turns_of_a_task_that_computes) {
+  SKIP_WITHOUT_TICKS();
+  int turns = 0;
+  constexpr int sleeps = 10;
+  run(duration(0), [&turns] {
+    return [](int& count) -> future<> {
+      bool end = false;
+      auto computing = compute_until(end, count);
+      for (int i = 0; i < sleeps; ++i) co_await atoll::sleep(milliseconds(2));
+      end = true;
+      co_await std::move(computing);
+    }(turns);
+  });
+  // A quota is 500 us: some 4 turns to each sleep. A loop that asked after 256 tasks would need 256 to each.
+  EXPECT_GE(turns, sleeps);
+  EXPECT_LE(turns, 128 * sleeps);
 }
 
 TEST(ticker, a_shard_that_sleeps_or_has_short_tasks_is_not_stalled) {
