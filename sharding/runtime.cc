@@ -106,7 +106,7 @@ void runtime::run_shard(shard_id id, shared& state) {
   try {
     if (auto made = make(); !made) state.failures[id] = std::move(made).error();
   } catch (const std::bad_alloc&) {
-    state.failures[id] = error(status_code::resource_exhausted, "a shard has no memory to start with");
+    state.failures[id] = error(status_code::resource_exhausted);
   }
   if (state.failures[id]) state.failed = true;
   // Nobody sends before every door is open, or every shard knows that one failed.
@@ -175,7 +175,11 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
   }
   ::pthread_setaffinity_np(::pthread_self(), sizeof previous, &previous);
   for (auto& failure : state.failures) {
-    if (failure) return std::move(*failure);
+    if (!failure) continue;
+    // What a shard failed for want of memory may have no words: now there is some again.
+    const bool no_words = failure->code() == status_code::resource_exhausted && failure->message().empty();
+    return no_words ? error(status_code::resource_exhausted, "a shard found no memory to start with")
+                    : std::move(*failure);
   }
   return std::move(*state.outcome);
 }

@@ -112,6 +112,18 @@ def test_too_few_descriptors_end_a_start_with_one_line(run):
     assert process.err.count("\n") == 1 and "Too many open files" in process.err, process
 
 
+def test_too_little_memory_ends_a_start_with_one_line(run):
+    little = ["prlimit", f"--as={600 * 2**20}"]
+    tried = subprocess.run([*little, run.wordcount, "--help"], check=False, capture_output=True, timeout=60)
+    if tried.returncode != 0:
+        raise processes.Skip("this build does not run in 600 MiB of address space")
+    found = doctor(run, "--shards", 200, "--no-pin", command=little, code=1)
+    assert found["start of shards"][0] == "missing", found
+    process = run.start([*little, run.wordcount, "--shards", 200, "--no-pin"])
+    assert process.wait() == 1, process
+    assert process.err.splitlines()[-1].startswith("wordcount: ") and "memory" in process.err.splitlines()[-1], process
+
+
 def test_a_limit_of_the_address_space_is_seen(run):
     # A sanitizer's shadow needs more than that.
     limited = ["prlimit", f"--as={2**30}"]

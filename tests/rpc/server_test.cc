@@ -219,10 +219,10 @@ ATOLL_TEST(server, refuses_calls_beyond_what_a_connection_may_have_under_way) {
 ATOLL_TEST(server, stops_reading_from_a_peer_that_does_not_read) {
   victim v;
   co_await v.start();
-  auto s = co_await v.connect();
   // Each ping is answered; nobody takes the answers. The server may hold some, then it has to push back.
   std::string pings;
   for (int i = 0; i < 100'000; ++i) put_frame(pings, frame_kind::ping, 1, std::string_view());
+  auto s = co_await v.connect();
   co_await s->write_all(hello());
   std::size_t sent = 0;
   constexpr std::size_t far_too_much = 512U << 20;
@@ -234,7 +234,8 @@ ATOLL_TEST(server, stops_reading_from_a_peer_that_does_not_read) {
       static_cast<void>(co_await as_result(std::move(written)));
       break;
     }
-    co_await std::move(written);
+    const auto outcome = co_await as_result(std::move(written));
+    if (!outcome) break;  // where this machine is slow, half a frame stays for too long
     sent += pings.size();
   }
   EXPECT_LT(sent, far_too_much) << "the server took everything and buffered the answers";

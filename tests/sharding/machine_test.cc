@@ -130,7 +130,7 @@ TEST_F(machine, is_described_without_any_file) {
   EXPECT_NE(found.memory_bytes, 0U) << "the system call tells it";
   EXPECT_TRUE(found.event_loop.usable);
   EXPECT_GT(found.descriptors, 0U);
-  const auto examined = atoll::examine(found, {.shards = 1, .memory_bytes = 16 * mebi});
+  const auto examined = atoll::examine(found, {.shards = 1, .memory_bytes = 32 * mebi});
   EXPECT_TRUE(examined.can_start) << examined.report;
 }
 

@@ -116,6 +116,16 @@ TEST(option_table, refuses_with_source_option_and_what_is_accepted) {
   EXPECT_EQ(f.options.shards, 0U) << "what is refused leaves the value";
 }
 
+TEST(option_table, log_levels_are_checked_where_they_are_given) {
+  fixture f;
+  EXPECT_TRUE(f.table.apply_flag("log", {"warning,net=debug"}));
+  expect_refused(f.environment({{"ATOLL_LOG", "loud"}}),
+                 "environment ATOLL_LOG: wants LEVEL or NAME=LEVEL, comma-separated, with debug, info, warning or "
+                 "error for LEVEL, not 'loud'");
+  EXPECT_FALSE(f.table.apply_flag("log", {"net="}));
+  EXPECT_EQ(f.options.log, "warning,net=debug");
+}
+
 TEST(option_table, a_switch_can_be_off_in_a_higher_source) {
   fixture f;
   ASSERT_TRUE(f.file("no-pin = on"));
@@ -126,8 +136,8 @@ TEST(option_table, a_switch_can_be_off_in_a_higher_source) {
 
 TEST(option_table, prints_a_file_that_gives_the_same_again) {
   fixture f;
-  ASSERT_TRUE(f.environment({{"ATOLL_POLL_TIME", "1500us"}, {"ATOLL_LOG", "a \"b\" # \n"}, {"ATOLL_NO_PIN", "1"}}));
-  ASSERT_TRUE(f.table.apply_flag("peer", {"x", ""}));
+  ASSERT_TRUE(f.environment({{"ATOLL_POLL_TIME", "1500us"}, {"ATOLL_LOG", " info, net = error"}, {"ATOLL_NO_PIN", "1"}}));
+  ASSERT_TRUE(f.table.apply_flag("peer", {"x", "", "a \"b\" # \n"}));
   fixture again;
   const auto text = f.table.print();
   const auto done = again.file(text);

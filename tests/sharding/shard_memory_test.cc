@@ -266,6 +266,11 @@ TEST(shard_memory, a_plan_that_can_not_be_met_is_one_clear_error) {
 }
 
 TEST(shard_memory, a_limited_address_space_leaves_the_shards_unbounded) {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "its shadow doesn't grow under a limit";
+#endif
+#endif
   const atoll::runtime_options options{.shards = 2};
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
@@ -283,7 +288,7 @@ TEST(shard_memory, ranges_start_and_end_at_units) {
   const atoll::runtime_options options{.shards = 2, .memory_bytes = 150 * mebi};
   const auto lent = atoll::lend_ranges(options, atoll::allowed_processors());
   ASSERT_TRUE(lent);
-  EXPECT_EQ(lent->budget_bytes, 75 * mebi);
+  EXPECT_EQ(lent->budget_bytes, 64 * mebi) << "of 75";
   for (const atoll::shard_id s : {0U, 1U}) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(lent->of(s).start) % atoll::memory_unit_bytes, 0U);
     EXPECT_EQ(lent->of(s).bytes, 64 * mebi);
