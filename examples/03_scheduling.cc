@@ -47,7 +47,8 @@ atoll::future<int> demo() {
   const bool batch_ran = co_await std::move(batches) > 0;
   const bool scan_ran = co_await std::move(scanned) > 0;
   for (const auto group : {urgent, batch, scan}) print(group);
-  co_return answered&& batch_ran&& scan_ran ? 0 : 1;
+  const bool all_ran = answered && batch_ran && scan_ran;
+  co_return all_ran ? 0 : 1;
 }
 
 int main(int argc, char** argv) {

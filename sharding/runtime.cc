@@ -23,6 +23,45 @@
 
 namespace atoll_root::atoll {
 
+namespace {
+
+/// Stops the loops: those of the other shards, and when they have answered shard 0's, which takes their answers. Needs no
+/// memory: else a runtime that has none left could not end.
+class stop_orders {
+ public:
+  explicit stop_orders(shard_id shards) : orders_(shards), running_(shards) {}
+
+  /// On shard 0, once.
+  void stop_all() noexcept {
+    for (shard_id to = 1; to < orders_.size(); ++to) {
+      orders_[to].all = this;
+      local_sharding().mail.room().send(orders_[to], to);
+    }
+    one_stopped();
+  }
+
+ private:
+  struct order final : task {
+    order() noexcept : task(&stop) {}
+    static void stop(task* t) noexcept {
+      local_sharding().loop.stop();
+      t->run = &answered;
+      local_sharding().mail.room().send(*t, 0);
+    }
+    static void answered(task* t) noexcept { static_cast<order*>(t)->all->one_stopped(); }
+    stop_orders* all = nullptr;
+  };
+
+  void one_stopped() noexcept {
+    if (--running_ == 0) local_sharding().loop.stop();
+  }
+
+  std::vector<order> orders_;  // of fixed size, by shard; that of shard 0 isn't used
+  std::size_t running_;
+};
+
+}  // namespace
+
 /// What the threads share while they start and end.
 struct runtime::shared {
   shared(mailroom& mail, const runtime_options& options, std::vector<processor> allowed, shard_ranges ranges)
@@ -31,7 +70,8 @@ struct runtime::shared {
         failures(mail.shards()),
         processors(std::move(allowed)),
         foreign(std::make_shared<foreign_gate>(mail)),
-        offload(mail, options.offload, processors) {}
+        offload(mail, options.offload, processors),
+        orders(mail.shards()) {}
 
   const shard_ranges memory;
   std::barrier<> everyone;
@@ -41,6 +81,7 @@ struct runtime::shared {
   const std::vector<processor> processors;
   const std::shared_ptr<foreign_gate> foreign;
   offload_pool offload;
+  stop_orders orders;
   main_function main;
   std::optional<result<int>> outcome;
 };
@@ -65,6 +106,8 @@ future<> stop_leftovers() {
     if (!stopped) log_error("stopping {}: {}", core->name(), stopped.error().to_string());
   }
 }
+
+future<> stop_leftovers_everywhere() { return on_all_shards(&stop_leftovers); }
 
 /// A main that throws before it gives a future has failed like any other.
 future<int> call_main(const runtime::main_function& main) { co_return co_await main(); }
@@ -119,14 +162,17 @@ void runtime::run_shard(shard_id id, shared& state) {
       s.outcome = co_await as_result(call_main(s.main));
       s.foreign->close();
       while (!s.foreign->quiet()) co_await yield();
-      const auto stopped = co_await as_result(on_all_shards(&stop_leftovers));
+      const auto stopped = co_await as_result(detail::invoke_safely(stop_leftovers_everywhere));
       if (!stopped) log_error("stopping the services: {}", stopped.error().to_string());
-      co_await s.offload.stop();  // after the services: they may still write something
-      // This shard last: its loop has to last until the others have answered.
-      for (shard_id other = shard_count(); other-- > 0;) {
-        co_await submit_to(other, [] { local_sharding().loop.stop(); });
-      }
+      // After the services: they may still write something.
+      static_cast<void>(co_await as_result(s.offload.stop()));
+      s.orders.stop_all();
     }(state);
+    if (work.failed()) {  // no memory for its frame
+      state.outcome = error(status_code::resource_exhausted);
+      state.foreign->close();
+      state.orders.stop_all();
+    }
   }
   loop->run();
   while (auto* call = local->foreign_running.pop_front()) call->abandon();
