@@ -73,7 +73,14 @@ template <class R, class F>
 class call_record final : public call_base, public detail::state<R> {
  public:
   static future<R> start(service_core* core, shard_id to, duration timeout, F work) {
-    auto* record = ::new (pool_allocate(sizeof(call_record))) call_record(core, to, timeout, std::move(work));
+    void* block = pool_allocate(sizeof(call_record));
+    call_record* record = nullptr;
+    try {
+      record = ::new (block) call_record(core, to, timeout, std::move(work));
+    } catch (...) {  // the function's move failed
+      pool_free(block, sizeof(call_record));
+      throw;
+    }
     future<R> f(static_cast<detail::state<R>&>(*record));
     record->call_base::start();
     return f;

@@ -35,7 +35,11 @@ std::exception_ptr detail::exception_for_foreign(error e) noexcept {
   // This shard's own hold on the exception goes before the other thread can get one.
   e.drop_exception();
   if (original) return original;
-  return std::make_exception_ptr(status_error(std::move(e)));
+  try {
+    return std::make_exception_ptr(status_error(std::move(e)));
+  } catch (...) {  // no memory for its text
+    return std::current_exception();
+  }
 }
 
 foreign_gate::foreign_gate(mailroom& room)

@@ -45,7 +45,7 @@ class foreign_call final : public foreign_call_base {
   std::future<Answer> get_future() { return answer_.get_future(); }
 
   /// Gives the answer and ends the call.
-  void finish(result<R> outcome) noexcept {
+  void finish(result<R>&& outcome) noexcept {
     const std::unique_ptr<foreign_call> self(this);
     work_.reset();
     answer(std::move(outcome));
@@ -63,33 +63,29 @@ class foreign_call final : public foreign_call_base {
     if (local.foreign->closed()) return self->end(foreign_gate::stopped());
     ++local.foreign_calls;
     local.foreign_running.push_back(*self);
+    // It answers whatever happens; only where there is no memory for its frame it does not even begin.
+    if (auto begun = run(self); begun.failed()) self->end(begun.take_error());
+  }
+
+  static future<> run(foreign_call* self) {
+    std::optional<future<R>> running(invoke_safely(*self->work_));
     try {
-      static_cast<void>(run(self));
-    } catch (...) {  // no memory for its frame
+      auto outcome = co_await as_result(std::move(*running));
+      running.reset();
+      self->end(std::move(outcome));
+    } catch (...) {  // the result's move failed
       self->end(error::from_exception(std::current_exception()));
     }
   }
 
-  static future<> run(foreign_call* self) {
-    std::optional<future<R>> running;
-    try {
-      running.emplace(invoke_and_await(*self->work_));
-    } catch (...) {
-      running.emplace(error::from_exception(std::current_exception()));
-    }
-    auto outcome = co_await as_result(std::move(*running));
-    running.reset();
-    self->end(std::move(outcome));
-  }
-
   /// On the shard.
-  void end(result<R> outcome) noexcept {
+  void end(result<R>&& outcome) noexcept {
     list_hook::unlink();
     local_sharding().foreign->answered(this_shard_id());
     finish(std::move(outcome));
   }
 
-  void answer(result<R> outcome) noexcept {
+  void answer(result<R>&& outcome) noexcept {
     if (!outcome) {
       auto& e = outcome.error();
       if constexpr (!std::is_same_v<Answer, R>) {

@@ -40,8 +40,11 @@ future<scheduling_group> make_everywhere(wanted_group wanted) {
     const auto made = this_shard().tasks.create_group(wanted.name, wanted.shares, wanted.parent, id);
     return made ? make_ready_future() : make_failed_future(made.error());
   };
-  co_await or_fail(on_all_shards(make));
-  co_return scheduling_group{id};
+  const auto made = co_await as_result(on_all_shards(make));
+  if (made) co_return scheduling_group{id};
+  const auto withdraw = [id] { this_shard().tasks.withdraw_group(id); };
+  while (!co_await as_result(on_all_shards(withdraw))) co_await yield();  // no memory to ask a shard
+  co_return made.error();
 }
 
 }  // namespace

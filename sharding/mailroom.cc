@@ -105,8 +105,9 @@ bool mail_poller::publish() noexcept {
   for (std::size_t i = 0; i < targets_.size(); ++i) {
     const shard_id to = targets_[i];
     published = room_.publish(self_, to) || published;
-    // Whatever found the ring full stays listed and is tried again in the next pass.
-    unpublished_[to] = room_.lane_between(self_, to).unpublished() > 0;
+    // Whatever found the ring full stays listed and is tried again in the next pass, unless nobody takes it out any more.
+    unpublished_[to] =
+        room_.lane_between(self_, to).unpublished() > 0 && !room_.doors_[to].ended.load(std::memory_order_relaxed);
     if (unpublished_[to]) targets_[kept++] = to;
   }
   targets_.resize(kept);

@@ -34,6 +34,9 @@ class mailroom {
   /// Opens a shard's door. Called by the shard before anybody sends to it.
   void open(shard_id id, io_backend& io) noexcept { doors_[id].io = &io; }
 
+  /// This shard's loop has ended: others keep nothing for it any more.
+  void close(shard_id id) noexcept { doors_[id].ended.store(true, std::memory_order_release); }
+
   /// Sends a task from the shard that runs this to another one. REQUIRES: to is another shard.
   void send(task& t, shard_id to) noexcept;
 
@@ -48,6 +51,7 @@ class mailroom {
 
   struct alignas(64) door {
     std::atomic<bool> asleep{false};
+    std::atomic<bool> ended{false};       // its shard's loop has: what is sent there is lost
     std::atomic<task*> foreign{nullptr};  // a stack, newest first
     io_backend* io = nullptr;
     // One bit a sending shard.

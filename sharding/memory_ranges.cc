@@ -119,6 +119,7 @@ result<shard_ranges> lend_ranges(const runtime_options& options, const std::vect
     return without(std::move(lent), options,
                    error(status_code::resource_exhausted, "the address space is limited (RLIMIT_AS)"));
   }
+  lent.ranges_.reserve(options.shards);
   const bool nodes = ::numa_available() >= 0 && ::numa_max_node() > 0;
   for (shard_id id = 0; id < options.shards; ++id) {
     const int node = nodes && options.pin ? processors[id % processors.size()].numa_node : -1;

@@ -10,8 +10,8 @@
 // result<T>, comes back to the shard that called. It has to own what it uses: no references to the caller, whose frame
 // may be gone by then, nothing of a shard, no this_shard(), no co_await.
 // The wait ends when the caller's context is cancelled or its deadline passes; a function that had begun goes on, and
-// what it returns is dropped, one that had not won't begin. So it is when the future is dropped. In a context that is
-// cancelled already nothing begins.
+// what it returns is dropped, one that had not won't begin, but counts among the queued until its turn comes. In a
+// context that is cancelled already nothing begins. A future that is dropped drops the result alone.
 // At the end of the runtime, functions that had not begun fail with `unavailable`; those that had are waited for,
 // however long they take: a function that never returns keeps the process.
 // Bounds: runtime_options::offload: threads, queue. A full queue fails the call at once with `resource_exhausted`.
@@ -60,7 +60,7 @@ class offload_waiter final : cancel_hook {
     if (answer_.pending()) answer_.set_error(std::move(why));
   }
 
-  void take(result<T> outcome) noexcept {
+  void take(result<T>&& outcome) noexcept {
     cancel_hook::unlink();
     if (!answer_.pending()) return;
     try {
@@ -105,10 +105,10 @@ class offload_call final : public offload_job {
       } else {
         outcome_.emplace((*work_)());
       }
-      work_.reset();
     } catch (...) {
       outcome_.emplace(error::from_exception(std::current_exception()));
     }
+    work_.reset();
     if (!*outcome_) outcome_->error().drop_exception();
   }
 

@@ -23,7 +23,12 @@ offload_limits at_least_one(offload_limits limits) noexcept {
 offload_pool::offload_pool(mailroom& room, const offload_limits& limits, const std::vector<processor>& allowed)
     : room_(room), limits_(at_least_one(limits)), allowed_(allowed), workers_(limits_.threads_max) {}
 
-offload_pool::~offload_pool() { ATOLL_ASSERT(counts_.threads == 0, "the runtime stops its pool"); }
+offload_pool::~offload_pool() {
+  ATOLL_ASSERT(counts_.threads == 0, "the runtime stops its pool");
+  for (auto& w : workers_) {  // they have given up the lock for the last time
+    if (w.thread.joinable()) w.thread.join();
+  }
+}
 
 offload_pool::counts offload_pool::now() const {
   const std::lock_guard lock(mutex_);
@@ -92,18 +97,16 @@ void offload_pool::serve(worker& self) {
   --counts_.threads;
   const bool last = stopping_ && counts_.threads == 0;
   lock.unlock();
-  if (last) room_.send_foreign(when_ended_, 0);
+  if (last) room_.send_foreign(*when_ended_, 0);
 }
 
-void offload_pool::ended_task::run_on_shard(task* t) noexcept { static_cast<ended_task*>(t)->all_ended->set_value(); }
-
-future<> offload_pool::stop() {
-  auto all_ended = when_ended_.all_ended.emplace().get_future();
+void offload_pool::stop(task& ended) noexcept {
   run_queue not_begun;
   bool some_live = false;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    when_ended_ = &ended;
     not_begun = std::exchange(waiting_, run_queue());
     counts_.queued = 0;
     some_live = counts_.threads > 0;
@@ -113,12 +116,7 @@ future<> offload_pool::stop() {
     auto& job = static_cast<offload_job&>(not_begun.pop());
     room_.send_foreign(job, job.home());
   }
-  if (!some_live) when_ended_.all_ended->set_value();
-  co_await std::move(all_ended);
-  when_ended_.all_ended.reset();
-  for (auto& w : workers_) {
-    if (w.thread.joinable()) w.thread.join();
-  }
+  if (!some_live) schedule(ended);
 }
 
 }  // namespace atoll_root::atoll

@@ -67,9 +67,9 @@ class offload_pool {
   /// be made; `unavailable` where the runtime stops. On a shard.
   std::optional<error> submit(offload_job& job);
 
-  /// Sends home what no thread has begun, and waits until the threads have ended: as long as their work takes. On shard
+  /// Sends home what no thread has begun. Schedules `ended` when the threads have: as long as their work takes. On shard
   /// 0, once.
-  future<> stop();
+  void stop(task& ended) noexcept;
 
   [[nodiscard]] counts now() const;
 
@@ -78,13 +78,6 @@ class offload_pool {
     std::thread thread;
     bool running = false;
   };
-  /// Runs on shard 0 when the last thread ends.
-  struct ended_task final : task {
-    ended_task() noexcept : task(&run_on_shard) {}
-    static void run_on_shard(task* t) noexcept;
-    std::optional<promise<>> all_ended;
-  };
-
   bool start_thread();
   void serve(worker& self);
 
@@ -97,7 +90,7 @@ class offload_pool {
   run_queue waiting_;
   counts counts_;
   bool stopping_ = false;
-  ended_task when_ended_;
+  task* when_ended_ = nullptr;  // shard 0's
 };
 
 }  // namespace atoll_root::atoll

@@ -171,6 +171,7 @@ void add_runtime_options(option_table& table, runtime_options& options) {
       entry_of(duration_option{.value = options.stall_threshold, .max = bounds::stall_threshold_max}),
       "a task that holds its shard longer is reported; 0 reports none");
   add("log", log_entry(options.log), "what is logged, by all loggers and by those named", "info");
+  add("no-log-times", entry_of(options.log_times, false), "lines of the log begin without the time");
   add("seed", entry_of(number_option<std::uint64_t>{.value = options.seed}),
       "of the shards' random numbers; 0 draws one from the system");
 }

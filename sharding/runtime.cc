@@ -25,39 +25,41 @@ namespace atoll_root::atoll {
 
 namespace {
 
-/// Stops the loops: those of the other shards, and when they have answered shard 0's, which takes their answers. Needs no
-/// memory: else a runtime that has none left could not end.
-class stop_orders {
+/// Ends everything, in order: the offload pool, the loops of the other shards, and when they have answered shard 0's, which
+/// takes their answers. Needs no memory: else a runtime that has none left could not end.
+class last_orders {
  public:
-  explicit stop_orders(shard_id shards) : orders_(shards), running_(shards) {}
+  explicit last_orders(shard_id shards) : orders_(shards), running_(shards) {
+    for (auto& each : orders_) each.all = this;
+    orders_[0].run = &stop_loops;
+  }
 
   /// On shard 0, once.
-  void stop_all() noexcept {
-    for (shard_id to = 1; to < orders_.size(); ++to) {
-      orders_[to].all = this;
-      local_sharding().mail.room().send(orders_[to], to);
-    }
-    one_stopped();
-  }
+  void give(offload_pool& pool) noexcept { pool.stop(orders_[0]); }
 
  private:
   struct order final : task {
-    order() noexcept : task(&stop) {}
-    static void stop(task* t) noexcept {
-      local_sharding().loop.stop();
-      t->run = &answered;
-      local_sharding().mail.room().send(*t, 0);
-    }
-    static void answered(task* t) noexcept { static_cast<order*>(t)->all->one_stopped(); }
-    stop_orders* all = nullptr;
+    order() noexcept : task(&stop_loop) {}
+    last_orders* all = nullptr;
   };
 
+  static void stop_loops(task* t) noexcept {
+    last_orders& self = *static_cast<order*>(t)->all;
+    for (shard_id to = 1; to < self.orders_.size(); ++to) local_sharding().mail.room().send(self.orders_[to], to);
+    self.one_stopped();
+  }
+  static void stop_loop(task* t) noexcept {
+    local_sharding().loop.stop();
+    t->run = &answered;
+    local_sharding().mail.room().send(*t, 0);
+  }
+  static void answered(task* t) noexcept { static_cast<order*>(t)->all->one_stopped(); }
   void one_stopped() noexcept {
     if (--running_ == 0) local_sharding().loop.stop();
   }
 
-  std::vector<order> orders_;  // of fixed size, by shard; that of shard 0 isn't used
-  std::size_t running_;
+  std::vector<order> orders_;  // of fixed size, by shard
+  std::size_t running_;        // shard 0's
 };
 
 }  // namespace
@@ -81,7 +83,7 @@ struct runtime::shared {
   const std::vector<processor> processors;
   const std::shared_ptr<foreign_gate> foreign;
   offload_pool offload;
-  stop_orders orders;
+  last_orders orders;
   main_function main;
   std::optional<result<int>> outcome;
 };
@@ -102,8 +104,10 @@ future<> stop_leftovers() {
     const auto core = cores[i];
     if (!core->stop_all) continue;
     auto stop = std::exchange(core->stop_all, nullptr);
-    const auto stopped = co_await as_result(stop());
-    if (!stopped) log_error("stopping {}: {}", core->name(), stopped.error().to_string());
+    const auto stopped = co_await as_result(detail::invoke_safely(stop));
+    if (!stopped) {
+      log_error("stopping {}: {} {}", core->name(), to_string(stopped.error().code()), stopped.error().message());
+    }
   }
 }
 
@@ -117,15 +121,15 @@ future<int> call_main(const runtime::main_function& main) { co_return co_await m
 runtime::runtime(const runtime_options& options, mailroom& mail) noexcept : options_(options), mail_(mail) {}
 
 void runtime::run_shard(shard_id id, shared& state) {
-  if (options_.pin) {
-    const auto bound = bind_thread(state.processors[id % state.processors.size()]);
-    if (!bound && !state.floats.exchange(true)) log_warning("shards are not pinned: {}", bound.error().message());
-  }
   shard_memory memory(state.memory.budget_bytes, state.memory.of(id));
   std::optional<reactor> loop;
   std::optional<sharding_local> local;
   std::optional<sharding_metrics> metrics;
   const auto make = [&]() -> result<void> {
+    if (options_.pin) {
+      const auto bound = bind_thread(state.processors[id % state.processors.size()]);
+      if (!bound && !state.floats.exchange(true)) log_warning("shards are not pinned: {}", bound.error().message());
+    }
     auto io = make_epoll_backend();
     if (!io) return std::move(io).error();
     const reactor_options options{.id = id,
@@ -138,6 +142,7 @@ void runtime::run_shard(shard_id id, shared& state) {
     loop.emplace(options, options_.time == nullptr ? system_clock() : *options_.time, *std::move(io));
     // run() has seen that it is well-formed.
     if (!options_.log.empty()) static_cast<void>(loop->context().logs.set(options_.log));
+    loop->context().logs.times = loop->context().logs.times && options_.log_times;
     mail_.open(id, loop->io());
     memory.attach(loop->context());
     local.emplace(*loop, mail_, id, state.processors, state.foreign, state.offload);
@@ -162,19 +167,21 @@ void runtime::run_shard(shard_id id, shared& state) {
       s.outcome = co_await as_result(call_main(s.main));
       s.foreign->close();
       while (!s.foreign->quiet()) co_await yield();
+      // No message of its own: there may be no memory for it.
       const auto stopped = co_await as_result(detail::invoke_safely(stop_leftovers_everywhere));
-      if (!stopped) log_error("stopping the services: {}", stopped.error().to_string());
-      // After the services: they may still write something.
-      static_cast<void>(co_await as_result(s.offload.stop()));
-      s.orders.stop_all();
+      if (!stopped) {
+        log_error("stopping the services: {} {}", to_string(stopped.error().code()), stopped.error().message());
+      }
+      s.orders.give(s.offload);  // after the services: they may still write something
     }(state);
     if (work.failed()) {  // no memory for its frame
       state.outcome = error(status_code::resource_exhausted);
       state.foreign->close();
-      state.orders.stop_all();
+      state.orders.give(state.offload);
     }
   }
   loop->run();
+  mail_.close(id);
   while (auto* call = local->foreign_running.pop_front()) call->abandon();
   // No reactor goes while another shard may still wake it, no core while a ref may be used.
   state.everyone.arrive_and_wait();
@@ -183,6 +190,14 @@ void runtime::run_shard(shard_id id, shared& state) {
 }
 
 result<int> runtime::run(const runtime_options& given, main_function main) {
+  try {
+    return start_and_end(given, std::move(main));
+  } catch (const std::bad_alloc&) {  // before there were threads
+    return error(status_code::resource_exhausted);
+  }
+}
+
+result<int> runtime::start_and_end(const runtime_options& given, main_function main) {
   runtime_options options = given;
   auto processors = allowed_processors(options.cpus);
   if (!processors) return std::move(processors).error();
@@ -207,12 +222,12 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
   ::pthread_getaffinity_np(::pthread_self(), sizeof previous, &previous);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(options.shards);
     for (shard_id id = 1; id < options.shards; ++id) {
       try {
         threads.emplace_back([&process, &state, id] { process.run_shard(id, state); });
-      } catch (const std::system_error& e) {
-        state.failures[id] = error(status_code::resource_exhausted,
-                                   "can't start a thread for shard " + std::to_string(id) + ": " + e.what());
+      } catch (const std::exception&) {  // bad_alloc or, for want of a thread, system_error
+        state.failures[id] = error(status_code::resource_exhausted);
         state.failed = true;
         for (; id < options.shards; ++id) state.everyone.arrive_and_drop();
       }
@@ -224,7 +239,7 @@ result<int> runtime::run(const runtime_options& given, main_function main) {
     if (!failure) continue;
     // What a shard failed for want of memory may have no words: now there is some again.
     const bool no_words = failure->code() == status_code::resource_exhausted && failure->message().empty();
-    return no_words ? error(status_code::resource_exhausted, "a shard found no memory to start with")
+    return no_words ? error(status_code::resource_exhausted, "a shard found no memory, or no thread, to start with")
                     : std::move(*failure);
   }
   return std::move(*state.outcome);

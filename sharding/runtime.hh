@@ -45,6 +45,7 @@ struct runtime_options {
   std::uint64_t memory_bytes = 0;                            // of all shards; 0: what plan_memory() finds
   std::optional<std::uint64_t> reserve_memory_bytes = {};    // left to the system; nothing: as plan_memory() says
   std::string log = {};                                      // levels; empty: the default ones
+  bool log_times = true;                                     // unless initial_log_levels() has none; false: none
   bool shuffle = false;   // run ready tasks in random order, drawn from the seed: for tests
   clock* time = nullptr;  // of all shards, from any of their threads; null: the machine's. For tests
   offload_limits offload{};
@@ -61,6 +62,7 @@ class runtime {
 
  private:
   struct shared;
+  static result<int> start_and_end(const runtime_options& given, main_function main);
   runtime(const runtime_options& options, mailroom& mail) noexcept;
   void run_shard(shard_id id, shared& state);
 

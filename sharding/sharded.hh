@@ -17,6 +17,8 @@
 // A container that is dropped while started is stopped by the runtime at its end, with a log line.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -202,10 +204,20 @@ class sharded : public sharded_ref<S> {
   static future<> stop_in_phases(service_core& core) {
     result<void> stopped;
     if constexpr (stoppable<S>) {
-      stopped = co_await as_result(on_all_shards([&core] {
+      std::array<bool, shards_max> told{};  // each shard's own
+      const auto tell = [&core, &told] {
         auto* instance = static_cast<S*>(core.instance());
-        return instance == nullptr ? make_ready_future() : instance->stop();
-      }));
+        const bool first = !std::exchange(told[this_shard_id()], true);
+        return first && instance != nullptr ? instance->stop() : make_ready_future();
+      };
+      const auto all_told = [&told] { return std::ranges::count(told, true) == shard_count(); };
+      // Where there is no memory to ask a shard, it is asked again: its instance must not go unprepared.
+      for (bool again = false; !all_told(); again = true) {
+        if (again) co_await yield();
+        auto outcome = co_await as_result(on_all_shards(tell));
+        const bool is_ours = !outcome && outcome.error().code() == status_code::resource_exhausted && !all_told();
+        if (stopped && !is_ours) stopped = std::move(outcome);
+      }
     }
     while (true) {
       auto destroyed = co_await as_result(on_all_shards([&core] { return destroy_here(core); }));

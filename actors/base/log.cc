@@ -2,8 +2,11 @@
 // Copyright the Atoll authors
 #include <atoll/actors/base/log.hh>
 
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <iterator>
@@ -19,9 +22,40 @@ namespace {
 
 constexpr std::string_view cut_mark = "...";
 
-void emit(std::string_view line) noexcept {
-  if (on_shard() && this_shard().logs.sink != nullptr) return this_shard().logs.sink->write(line);
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+/// One write, so that lines of several threads don't mix.
+void emit(const log_levels& logs, std::string_view line) noexcept {
+  if (logs.sink != nullptr) return logs.sink->write(line);
+  std::array<iovec, 3> parts{};
+  std::size_t used = 0;
+  const auto add = [&parts, &used](std::string_view text) {
+    parts[used++] = {.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};  // NOLINT: writev's way
+  };
+  clock* const own = on_shard() ? this_shard().time : nullptr;
+  const auto time = utc_text((own != nullptr ? *own : system_clock()).wall_now());
+  if (logs.times) {
+    add(time.data());
+    add(" ");
+  }
+  add(line);
+  [[maybe_unused]] const auto written = ::writev(STDERR_FILENO, parts.data(), static_cast<int>(used));
+}
+
+const log_levels& logs_here() noexcept { return on_shard() ? this_shard().logs : initial_log_levels(); }
+
+bool is_set(const char* value) noexcept {
+  if (value == nullptr || *value == '\0') return false;
+  const std::string_view text = value;
+  return text != "0" && text != "false" && text != "no" && text != "off";
+}
+
+/// "DEVICE:INODE" in JOURNAL_STREAM says where the journal listens; stderr may have been redirected since.
+bool stderr_is_journal() noexcept {
+  const char* const stream = std::getenv("JOURNAL_STREAM");
+  struct stat of{};
+  if (stream == nullptr || ::fstat(STDERR_FILENO, &of) != 0) return false;
+  std::array<char, 64> mine{};
+  *fmt::format_to_n(mine.data(), mine.size() - 1, "{}:{}", of.st_dev, of.st_ino).out = '\0';
+  return std::string_view(stream) == mine.data();
 }
 
 /// "warning [shard 3] net: ".
@@ -71,12 +105,13 @@ void finish(std::string& text) {
 const log_levels& initial_log_levels() noexcept {
   static const log_levels levels = []() noexcept {
     log_levels initial;
+    initial.times = !is_set(std::getenv("ATOLL_NO_LOG_TIMES")) && !stderr_is_journal();
     const char* const wanted = std::getenv("ATOLL_LOG");
     if (wanted == nullptr || *wanted == '\0') return initial;
     if (const auto set = initial.set(wanted); !set) {
       std::string line = "warning ATOLL_LOG is ignored: " + std::string(set.error().message());
       finish(line);
-      emit(line);
+      emit(initial, line);
     }
     return initial;
   }();
@@ -85,9 +120,7 @@ const log_levels& initial_log_levels() noexcept {
 
 namespace detail {
 
-bool log_enabled(std::string_view logger, log_level level) noexcept {
-  return (current_shard != nullptr ? current_shard->logs : initial_log_levels()).enabled(logger, level);
-}
+bool log_enabled(std::string_view logger, log_level level) noexcept { return logs_here().enabled(logger, level); }
 
 bool log_passes(rate_limit& limit) noexcept {
   clock* const time = on_shard() ? this_shard().time : nullptr;
@@ -104,10 +137,10 @@ void write_log(const log_line& line) noexcept {
     append_fields(text, line.keys, line.values);
     if (line.suppressed > 0) fmt::format_to(std::back_inserter(text), " suppressed={}", line.suppressed);
     finish(text);
-    emit(text);
+    emit(logs_here(), text);
   } catch (...) {
     // Logging never fails its caller, and never in silence. Nothing below allocates.
-    emit("error a log line was lost: it can't be formatted\n");
+    emit(logs_here(), "error a log line was lost: it can't be formatted\n");
   }
   errno = kept;
 }

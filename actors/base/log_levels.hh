@@ -58,6 +58,8 @@ class log_levels {
 
   /// Null stands for the process's stderr. Not owned; set() leaves it.
   log_sink* sink = nullptr;
+  /// Whether lines on stderr begin with the time: "2026-03-01T09:05:00.000123Z ". A sink adds its own.
+  bool times = true;
 
  private:
   struct named {
@@ -71,7 +73,8 @@ class log_levels {
   log_level highest_ = log_level::info;  // from it on everybody does
 };
 
-/// The levels this process began with, from ATOLL_LOG; text that is no levels is reported once and stands for "info".
+/// What this process began with: levels from ATOLL_LOG, where text that is no levels is reported once and stands for
+/// "info"; times unless ATOLL_NO_LOG_TIMES is set, or stderr goes to systemd's journal (JOURNAL_STREAM), which has them.
 /// Any thread may call it.
 const log_levels& initial_log_levels() noexcept;
 

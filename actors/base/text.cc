@@ -3,6 +3,7 @@
 #include <atoll/actors/base/text.hh>
 
 #include <algorithm>
+#include <cstdint>
 
 namespace atoll_root::atoll {
 namespace {
@@ -57,6 +58,30 @@ void append(std::string& out, std::string_view text, bool quoted) {
 }
 
 }  // namespace
+
+std::array<char, 28> utc_text(std::chrono::sys_time<std::chrono::nanoseconds> time) noexcept {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const auto in_day = std::chrono::duration_cast<std::chrono::microseconds>(time - day).count();
+  std::array<char, 28> text{};
+  std::size_t at = 0;
+  const auto put = [&text, &at](std::uint64_t number, std::size_t digits, char after) {
+    for (std::size_t i = digits; i-- > 0; number /= 10) text[at + i] = static_cast<char>('0' + number % 10);
+    at += digits;
+    text[at++] = after;
+  };
+  const auto part = [in_day](std::int64_t unit, std::int64_t parts) {
+    return static_cast<std::uint64_t>(in_day / unit % parts);
+  };
+  put(static_cast<std::uint64_t>(static_cast<int>(date.year())), 4, '-');
+  put(static_cast<unsigned>(date.month()), 2, '-');
+  put(static_cast<unsigned>(date.day()), 2, 'T');
+  put(part(3'600'000'000, 24), 2, ':');
+  put(part(60'000'000, 60), 2, ':');
+  put(part(1'000'000, 60), 2, '.');
+  put(part(1, 1'000'000), 6, 'Z');
+  return text;
+}
 
 std::size_t utf8_length(std::string_view text) noexcept {
   if (text.empty()) return 0;

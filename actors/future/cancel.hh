@@ -184,7 +184,7 @@ class interruptible_wait final : wait_state<T>, task {
 
  private:
   explicit interruptible_wait(future<T> source) noexcept
-      : wait_state<T>(&destroy, &cancelled), task(&ready), source_(std::move(source)) {}
+      : wait_state<T>(&destroy, &cancelled), task(&ready, nullptr, this_shard().group), source_(std::move(source)) {}
   /// Null without memory.
   static interruptible_wait* make(future<T>& source) noexcept {
     void* block = pool_try_allocate(sizeof(interruptible_wait));

@@ -31,33 +31,53 @@ namespace atoll_root::atoll {
 
 namespace detail {
 
+/// Awaits that a future is ready, and leaves it so. Never throws.
 template <class T>
-future<> collect(std::optional<result<T>>& outcome, future<T>& f) {
-  outcome.emplace(co_await as_result(std::move(f)));
-}
-/// No co_await in an initializer list: one after the other.
-template <std::size_t I, class Outcomes, class... T>
-future<> collect_from(Outcomes& outcomes, future<T>&... futures) {
-  if constexpr (I < sizeof...(T)) {
-    co_await collect(std::get<I>(outcomes), std::get<I>(std::tie(futures...)));
-    co_await collect_from<I + 1>(outcomes, futures...);
+struct availability final : future_awaiter<T> {
+  using future_awaiter<T>::future_awaiter;
+  void await_resume() const noexcept {}
+};
+
+/// The same for a future of any type.
+class any_availability {
+ public:
+  template <class T>
+  explicit any_availability(future<T>& f) noexcept
+      : future_(&f),
+        is_available_([](const void* of) noexcept { return static_cast<const future<T>*>(of)->available(); }),
+        notify_([](void* of, coroutine_base& waiter) noexcept { static_cast<future<T>*>(of)->notify(waiter); }) {}
+
+  bool await_ready() const noexcept { return is_available_(future_) && !should_give_way(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle,
+                     std::source_location site = std::source_location::current()) noexcept {
+    notify_(future_, suspended(handle, site));
   }
-}
+  void await_resume() const noexcept {}
+
+ private:
+  void* future_;
+  bool (*is_available_)(const void* of) noexcept;
+  void (*notify_)(void* of, coroutine_base& waiter) noexcept;
+};
 
 }  // namespace detail
 
 /// Every outcome, failed or not, in the order given.
 template <class... T>
 future<std::tuple<result<T>...>> when_all(future<T>... futures) {
-  std::tuple<std::optional<result<T>>...> outcomes;
-  co_await detail::collect_from<0>(outcomes, futures...);
-  co_return std::apply([](auto&... each) { return std::tuple<result<T>...>{std::move(*each)...}; }, outcomes);
+  std::array<detail::any_availability, sizeof...(T)> all{detail::any_availability(futures)...};
+  for (auto& each : all) co_await each;
+  std::tuple<result<T>...> outcomes{futures.get_result()...};
+  co_return outcomes;
 }
 template <class T>
 future<std::vector<result<T>>> when_all(std::vector<future<T>> futures) {
+  // First all of them: what fails below, for want of memory, leaves nothing that runs.
+  for (auto& f : futures) co_await detail::availability<T>(f);
   std::vector<result<T>> outcomes;
   outcomes.reserve(futures.size());
-  for (auto& f : futures) outcomes.push_back(co_await as_result(std::move(f)));
+  for (auto& f : futures) outcomes.push_back(f.get_result());
   co_return outcomes;
 }
 
@@ -80,11 +100,12 @@ future<std::tuple<stored_t<T>...>> when_all_succeed(future<T>... futures) {
 template <class T>
   requires(!std::is_void_v<T>)
 future<std::vector<stored_t<T>>> when_all_succeed(std::vector<future<T>> futures) {
+  for (auto& f : futures) co_await detail::availability<T>(f);
   std::vector<stored_t<T>> values;
   std::optional<error> first;
   values.reserve(futures.size());
   for (auto& f : futures) {
-    auto outcome = co_await as_result(std::move(f));
+    auto outcome = f.get_result();
     if (outcome) {
       values.push_back(std::move(*outcome));
     } else if (!first) {
@@ -120,9 +141,15 @@ struct race {
 
 template <class T, class F>
 future<> run_in_race(race<T>& r, std::size_t index, F& f) {
-  auto outcome = co_await as_result(r.losers.run([&f] { return invoke_and_await(f); }));
-  if (r.first) co_return;
-  r.first.emplace(first_ready<T>{index, std::move(outcome)});
+  const auto call = [&f] { return invoke_and_await(f); };
+  try {
+    auto outcome = co_await as_result(r.losers.run(call));
+    if (r.first) co_return;
+    r.first.emplace(first_ready<T>{index, std::move(outcome)});
+  } catch (...) {  // the value's move failed
+    if (r.first) co_return;
+    r.first.emplace(first_ready<T>{index, error::from_exception(std::current_exception())});
+  }
   r.losers.cancel(error(status_code::cancelled, "another one was first"));
 }
 
@@ -180,12 +207,18 @@ future<> for_each_worker(std::ranges::iterator_t<R>& next, std::ranges::sentinel
     stop = true;  // stays so where the range throws
     auto&& element = *next;
     auto started = invoke_safely(f, element);
-    ++next;
-    stop = false;
+    std::optional<error> broken;  // the range
+    try {
+      ++next;
+      stop = false;
+    } catch (...) {
+      broken = error::from_exception(std::current_exception());
+    }
     auto outcome = co_await as_result(std::move(started));
-    if (!outcome) {
+    if (!outcome) broken = std::move(outcome).error();
+    if (broken) {
       stop = true;
-      co_await fail(std::move(outcome).error());
+      co_await fail(*std::move(broken));
     }
   }
 }

@@ -4,8 +4,8 @@
 // The continuations of future<T>: then, then_wrapped, finally, handle_error. Included by future.hh.
 //
 // On a future that is ready already the function runs at once, inside the call, and nothing is allocated; else a small
-// coroutine waits. A function with state that gives a future always runs from a coroutine, which keeps the function until
-// that future is ready. What the function throws is the failure of the future that the continuation gives.
+// coroutine waits. A function that gives a future, and has state or an argument, always runs from a coroutine, which keeps
+// both until that future is ready. What the function throws is the failure of the future that the continuation gives.
 #pragma once
 
 #include <concepts>
@@ -52,10 +52,11 @@ auto invoke_safely(F& f, A&&... arguments) noexcept -> future<unwrapped<std::inv
   }
 }
 
-/// Whether f may be gone when it has returned: its result needs it no longer, or it has nothing that could be needed.
+/// Whether f and its arguments may be gone when it has returned: its result needs them no longer, or there is nothing that
+/// could be needed.
 template <class F, class... A>
 inline constexpr bool done_when_returned = !future_value<std::invoke_result_t<F&, A...>>::is_future ||
-                                           std::is_empty_v<F> || std::is_pointer_v<F> || std::is_member_pointer_v<F>;
+                                           (sizeof...(A) == 0 && (std::is_empty_v<F> || std::is_pointer_v<F>));
 
 template <class T, class F>
 auto run_then(future<T> source, F f) -> future<unwrapped<typename continuation_result<F, T>::type>> {
@@ -171,6 +172,16 @@ future<T> future<T>::handle_error(status_code code, F f) && {
   return detail::handle_if(std::move(*this), [code](const error& e) { return e.code() == code; }, std::move(f));
 }
 
+namespace detail {
+
+/// What was caught lives until the handler is done with it.
+template <class T>
+future<T> finish_with(std::exception_ptr /*caught*/, future<T> handled) {
+  co_return co_await or_fail(std::move(handled));
+}
+
+}  // namespace detail
+
 template <class T>
 template <class E, class F>
 future<T> future<T>::handle_error(F f) && {
@@ -187,7 +198,9 @@ future<T> future<T>::handle_error(F f) && {
     try {
       e.raise();
     } catch (const E& exception) {
-      return f(exception);
+      auto handled = detail::invoke_and_await(f, exception);
+      return handled.available() ? std::move(handled)
+                                 : detail::finish_with(std::current_exception(), std::move(handled));
     }
   });
 }

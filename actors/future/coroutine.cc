@@ -6,6 +6,8 @@ namespace atoll_root::atoll::detail {
 
 bool consumer_stayed(const state_base* of_the_dead) noexcept { return of_the_dead->has_consumer(); }
 
+task* waiter_of(const state_base* of_the_dead) noexcept { return of_the_dead->waiter(); }
+
 std::coroutine_handle<> hand_over(state_base* finished) noexcept {
   shard& s = *current_shard;
   while (true) {
@@ -23,13 +25,13 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept {
       return std::noop_coroutine();
     }
     auto& next = static_cast<coroutine_base&>(*waiter);
+    s.context = next.context.get();  // the last reference to the one in force may go with what is finished
     if (next.propagates != nullptr) {
       if (next.propagates->failed(next.propagates, finished)) {
         if (finished == nullptr) return std::noop_coroutine();
         continue;
       }
     }
-    s.context = next.context.get();
     s.running = &next;
     return std::coroutine_handle<>::from_address(next.frame);
   }
@@ -41,6 +43,7 @@ void coroutine_base::resume_task(task* t) noexcept {
     state_base* failed = nullptr;
     if (self.propagates->failed(self.propagates, failed)) {
       if (failed != nullptr) hand_over(failed).resume();
+      current_shard->running = nullptr;
       return;
     }
   }

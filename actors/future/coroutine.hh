@@ -58,6 +58,7 @@ inline coroutine_base* as_coroutine(task* t) noexcept {
 /// Whether the future of a coroutine that was just failed is still there: its locals may have held it. Reads what the
 /// destroyed promise left in the frame, which is kept.
 [[gnu::noinline]] bool consumer_stayed(const state_base* of_the_dead) noexcept;
+[[gnu::noinline]] task* waiter_of(const state_base* of_the_dead) noexcept;
 
 /// The coroutine's result is there: who runs next.
 std::coroutine_handle<> hand_over(state_base* finished) noexcept;
@@ -259,16 +260,17 @@ state_base* coroutine_promise_base<T, Promise>::fail_frame(error e) noexcept {
   // Locals are destroyed in the coroutine's own context, whoever made it fail.
   const context_ptr context = suspended_.context;
   current_shard->context = context.get();
-  task* waiter = suspended_.take_waiter();
   void* place = static_cast<state<T>*>(&suspended_);
   void* block = handle.address();
   const std::size_t bytes = current_shard->blocks.keep_while(block, [handle] { handle.destroy(); });
   current_shard->context = nullptr;
-  if (!consumer_stayed(static_cast<state_base*>(static_cast<state<T>*>(place)))) {
+  const auto* dead = static_cast<state_base*>(static_cast<state<T>*>(place));
+  if (!consumer_stayed(dead)) {
     report_abandoned(e);
     pool_free(block, bytes);
     return nullptr;
   }
+  task* waiter = waiter_of(dead);  // now: a local's destructor may have begun to wait for this coroutine
   ::new (block) std::size_t(bytes);
   return ::new (place) remains(waiter, std::move(e));
 }

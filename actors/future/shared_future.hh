@@ -63,7 +63,14 @@ class shared_future {
     bool asked = false;
   };
 
-  static future<> wait(std::shared_ptr<core> c, future<T> f) { c->finish(co_await as_result(std::move(f))); }
+  static future<> wait(std::shared_ptr<core> c, future<T> f) {
+    try {
+      auto outcome = co_await as_result(std::move(f));
+      c->finish(std::move(outcome));
+    } catch (...) {  // the value's move failed
+      c->finish(error::from_exception(std::current_exception()));
+    }
+  }
 
   std::shared_ptr<core> core_;
 };
@@ -124,22 +131,26 @@ class shared_work {
   }
   static future<> run(std::shared_ptr<core> c, std::shared_ptr<cancel_source> in) {
     const auto work = [&c] { return c->work(); };
-    auto outcome = co_await as_result(in->run(work));
-    if (c->running != in) co_return;  // everybody has left
-    c->running = nullptr;
-    if (!outcome) {
-      c->waiting.fail_all_with(outcome.error());
-      co_return;
+    try {
+      auto outcome = co_await as_result(in->run(work));
+      finish(*c, *in, outcome);
+    } catch (...) {  // the value's move failed
+      finish(*c, *in, error::from_exception(std::current_exception()));
     }
-    if (c->good_for > duration::zero()) {
+  }
+  static void finish(core& c, const cancel_source& in, const result<T>& outcome) {
+    if (c.running.get() != &in) return;  // everybody has left
+    c.running = nullptr;
+    if (!outcome) return c.waiting.fail_all_with(outcome.error());
+    if (c.good_for > duration::zero()) {
       try {
-        c->value = *outcome;
+        c.value = *outcome;
       } catch (...) {  // then it is not kept
-        c->value.reset();
+        c.value.reset();
       }
-      c->good_until = saturating_add(mono_now(), c->good_for);
+      c.good_until = saturating_add(mono_now(), c.good_for);
     }
-    while (!c->waiting.empty()) c->waiting.complete_first(*outcome);
+    while (!c.waiting.empty()) c.waiting.complete_first(*outcome);
   }
 
   std::shared_ptr<core> core_;

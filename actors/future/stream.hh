@@ -92,7 +92,8 @@ class stream_state {
   std::optional<error> ended_by_consumer;
   context_ptr context;  // the producer's
   consumer_wait* waiting = nullptr;
-  task* paused = nullptr;
+  task* paused = nullptr;  // the producer, where it hasn't begun or waits in a co_yield
+  bool begun = false;
   std::uint32_t references = 1;
   bool finished = false;
   bool abandoned = false;
@@ -133,8 +134,27 @@ class stream_promise final : public coroutine_base {
 #endif
 
   stream<T> get_return_object() noexcept { return stream<T>(*state_); }
-  std::suspend_always initial_suspend() const noexcept { return {}; }
-  std::suspend_never final_suspend() const noexcept { return {}; }  // the frame goes with the producer's end
+  struct begin {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> /*handle*/) const noexcept {}
+    void await_resume() const noexcept { state.begun = true; }
+    stream_state<T>& state;
+  };
+  begin initial_suspend() const noexcept { return {*state_}; }
+  /// The frame goes with the producer's end.
+  struct end {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<stream_promise> handle) const noexcept { handle.promise().destroy(); }
+    void await_resume() const noexcept {}
+  };
+  end final_suspend() const noexcept { return {}; }
+  /// Destroys the frame in the producer's own context, which it may hold the last reference to. None is in force then.
+  void destroy() noexcept {
+    const context_ptr own = state_->context;
+    current_shard->context = own.get();
+    std::coroutine_handle<stream_promise>::from_promise(*this).destroy();
+    current_shard->context = nullptr;
+  }
   void return_void() const noexcept {}
   void unhandled_exception(std::source_location at = std::source_location::current()) noexcept {
     state_->failure = error::from_exception(std::current_exception(), at);
@@ -149,7 +169,7 @@ class stream_promise final : public coroutine_base {
     }
     void await_suspend(std::coroutine_handle<stream_promise> handle,
                        std::source_location site = std::source_location::current()) noexcept {
-      if (state_.abandoned) return handle.destroy();
+      if (state_.abandoned) return handle.promise().destroy();
       coroutine_base& self = suspended(handle, site);
       if (state_.ended_by_consumer || state_.values.size() < stream_state<T>::buffered_max) {
         schedule(self);
@@ -166,7 +186,7 @@ class stream_promise final : public coroutine_base {
   };
 
   yield_awaiter yield_value(T value) {
-    if (!state_->abandoned) {
+    if (!state_->abandoned && !state_->ended_by_consumer) {
       state_->values.push_back(std::move(value));
       state_->wake_consumer();
     }
@@ -180,7 +200,7 @@ class stream_promise final : public coroutine_base {
   }
   state_base* fail_frame(error e) noexcept {
     state_->failure = std::move(e);
-    std::coroutine_handle<stream_promise>::from_promise(*this).destroy();
+    destroy();
     return nullptr;
   }
   static state_base* fail_suspended(coroutine_base& c, error e) noexcept {
@@ -214,9 +234,7 @@ class [[nodiscard]] stream {
     state_->values.clear();
     if (!state_->finished) {
       if (state_->paused != nullptr) {
-        // It waits in a co_yield, or hasn't begun: nothing else refers to the frame.
-        auto& producer = static_cast<detail::coroutine_base&>(*std::exchange(state_->paused, nullptr));
-        std::coroutine_handle<>::from_address(producer.frame).destroy();
+        destroy_paused();
       } else {
         state_->context->cancel(error(status_code::cancelled, "nobody reads the stream any more"));
       }
@@ -230,28 +248,27 @@ class [[nodiscard]] stream {
     return next_slowly(detail::stream_hold<T>(*state_));
   }
   /// All values that are there, at least one, at most buffered_max; none at the end.
-  future<std::vector<T>> next_batch() {
-    auto first = co_await or_fail(next());
-    std::vector<T> batch;
-    if (!first) co_return batch;
-    batch.reserve(1 + state_->values.size());
-    batch.push_back(std::move(*first));
-    while (!state_->values.empty()) batch.push_back(take(*state_));
-    co_return batch;
-  }
+  future<std::vector<T>> next_batch() { return take_batch(detail::stream_hold<T>(*state_)); }
 
   /// Ends the producer: its waits, and its next co_yield, fail with this. What it had yielded can still be read.
   void cancel(const error& why) noexcept {
     if (state_->finished || state_->ended_by_consumer) return;
     state_->ended_by_consumer = why;
     state_->context->cancel(why);
-    state_->wake_producer();
+    if (state_->begun || state_->paused == nullptr) return state_->wake_producer();
+    state_->failure = why;  // it never begins
+    destroy_paused();
   }
 
  private:
   friend promise_type;
   explicit stream(detail::stream_state<T>& s) noexcept : state_(&s) { ++s.references; }
 
+  /// REQUIRES: the producer is paused: nothing else refers to its frame.
+  void destroy_paused() noexcept {
+    const detail::context_scope back_to_ours(this_shard().context);
+    static_cast<promise_type&>(static_cast<detail::coroutine_base&>(*std::exchange(state_->paused, nullptr))).destroy();
+  }
   static T take(detail::stream_state<T>& s) {
     T value = std::move(s.values.front());
     s.values.pop_front();
@@ -268,6 +285,21 @@ class [[nodiscard]] stream {
     if (!s.values.empty()) co_return take(s);
     if (s.failure) co_return *std::exchange(s.failure, std::nullopt);
     co_return std::nullopt;
+  }
+
+  static future<std::vector<T>> take_batch(detail::stream_hold<T> held) {
+    auto& s = *held.state;
+    std::vector<T> batch;
+    if (s.values.empty()) {
+      detail::stream_hold<T> also(s);
+      auto first = co_await or_fail(next_slowly(std::move(also)));
+      if (!first) co_return batch;
+      batch.reserve(1 + s.values.size());
+      batch.push_back(std::move(*first));
+    }
+    batch.reserve(batch.size() + s.values.size());
+    while (!s.values.empty()) batch.push_back(take(s));
+    co_return batch;
   }
 
   detail::stream_state<T>* state_;

@@ -43,7 +43,8 @@ void close_heap(void* heap) noexcept {
   // Empty pages would else stay with the thread, and their place in the range be taken for who gets it next.
   ::mi_heap_collect(static_cast<mi_heap_t*>(heap), true);
   ::mi_heap_delete(static_cast<mi_heap_t*>(heap));
-  ::mi_collect(true);
+  // Not by force, which on the main thread would take what other shards' threads have left in their ranges.
+  ::mi_collect(false);
 }
 
 heap_use use_of(void* heap) noexcept {

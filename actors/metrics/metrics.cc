@@ -150,9 +150,18 @@ void metrics_registry::add(detail::metric& m, const metric_group& group, metric_
   if (why.empty()) {
     std::erase_if(all, [](const auto& label) { return label.second.empty(); });
     const auto family = families_.try_emplace(full, detail::registered_family{std::string(help), kind, {}}).first;
+    auto& members = family->second.members;
+    const auto put_in = [&] {
+      try {
+        return members.try_emplace(std::move(all), &m);
+      } catch (...) {
+        if (members.empty()) families_.erase(family);
+        throw;
+      }
+    };
     if (family->second.kind != kind) {
       why = "metrics of this name are of another kind";
-    } else if (const auto [member, fresh] = family->second.members.try_emplace(std::move(all), &m); fresh) {
+    } else if (const auto [member, fresh] = put_in(); fresh) {
       m.registry_ = this;
       m.family_ = family;
       m.member_ = member;

@@ -26,6 +26,7 @@ void call_context::destroy(call_context* context) noexcept {
   // A chain of parents goes in a loop: it may be long.
   while (context != nullptr) {
     call_context* parent = context->parent_.release();
+    if (parent != nullptr) parent->adopt(context->waits_);
     context->~call_context();
     pool_free(context, sizeof(call_context));
     context = parent != nullptr && --parent->references_ == 0 ? parent : nullptr;
@@ -47,6 +48,12 @@ void call_context::cancel(const error& reason) noexcept {
     const context_ptr child_alive(child);
     if (!child->reason_) end(*child);
   }
+}
+
+void call_context::adopt(intrusive_list<cancel_hook>& waits) noexcept {
+  if (waits.empty()) return;
+  waits_.splice(waits);
+  if (values.deadline != never && !deadline_.armed()) arm_deadline();
 }
 
 void call_context::arm_deadline() noexcept { this_shard().timers->arm(deadline_, values.deadline); }

@@ -102,6 +102,8 @@ class call_context : list_hook {
   call_context(call_context* parent, const call_values& v) noexcept : values(v), parent_(parent) {}
   ~call_context() = default;
   void arm_deadline() noexcept;
+  /// Takes the waits of a context below, which goes: they were begun in it and outlive its work.
+  void adopt(intrusive_list<cancel_hook>& waits) noexcept;
   static void destroy(call_context* context) noexcept;
 
   std::uint32_t references_ = 0;

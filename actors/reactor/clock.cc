@@ -7,19 +7,22 @@
 namespace atoll_root::atoll {
 namespace {
 
-class monotonic_system_clock final : public clock {
+std::chrono::nanoseconds read_clock(clockid_t id) noexcept {
+  timespec t{};
+  ::clock_gettime(id, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+class machine_clock final : public clock {
  public:
-  time_point now() noexcept override {
-    timespec t{};
-    ::clock_gettime(CLOCK_MONOTONIC, &t);
-    return time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
-  }
+  time_point now() noexcept override { return time_point(read_clock(CLOCK_MONOTONIC)); }
+  wall_time wall_now() noexcept override { return wall_time(read_clock(CLOCK_REALTIME)); }
 };
 
 }  // namespace
 
 clock& system_clock() noexcept {
-  static monotonic_system_clock instance;  // no state
+  static machine_clock instance;  // no state
   return instance;
 }
 

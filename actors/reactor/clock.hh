@@ -24,6 +24,9 @@ struct mono_clock {
 using duration = mono_clock::duration;
 using time_point = mono_clock::time_point;
 
+/// The time of day, UTC: it may jump, so deadlines don't use it.
+using wall_time = std::chrono::sys_time<std::chrono::nanoseconds>;
+
 /// Stands for "no deadline".
 inline constexpr time_point never = time_point::max();
 
@@ -37,13 +40,14 @@ class clock {
  public:
   virtual ~clock() = default;
   virtual time_point now() noexcept = 0;
+  virtual wall_time wall_now() noexcept = 0;
   /// False for a clock that somebody moves: an idle shard then looks at it every `idle_look_every`.
   [[nodiscard]] virtual bool runs_alone() const noexcept { return true; }
 
   static constexpr duration idle_look_every = std::chrono::microseconds(200);
 };
 
-/// The machine's CLOCK_MONOTONIC. Stateless: any thread may use it.
+/// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME. Stateless: any thread, and a signal handler, may use it.
 clock& system_clock() noexcept;
 
 }  // namespace atoll_root::atoll

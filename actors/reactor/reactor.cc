@@ -74,7 +74,12 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
   shard_.tasks.set_quota(options.task_quota);
   shard_.has_ticker = ticks_.works();
   detail::current_shard = &shard_;
-  metrics_ = std::make_unique<metrics>(*this);
+  try {
+    metrics_ = std::make_unique<metrics>(*this);
+  } catch (...) {
+    detail::current_shard = nullptr;
+    throw;
+  }
 }
 
 reactor::~reactor() {

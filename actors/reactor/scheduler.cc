@@ -10,7 +10,11 @@
 namespace atoll_root::atoll {
 namespace {
 
-constexpr std::uint64_t weight_unit = 1024;
+constexpr std::uint64_t weight_unit = 64;
+
+// Weighted times wrap around after years: what counts is which of two is ahead.
+bool is_before(std::uint64_t a, std::uint64_t b) noexcept { return static_cast<std::int64_t>(a - b) < 0; }
+std::uint64_t later(std::uint64_t a, std::uint64_t b) noexcept { return is_before(a, b) ? b : a; }
 
 }  // namespace
 
@@ -114,6 +118,13 @@ result<scheduling_group> scheduler::create_group(std::string_view name, std::uin
   return scheduling_group{*id};
 }
 
+void scheduler::withdraw_group(group_id id) noexcept {
+  if (!knows(id)) return;
+  ATOLL_ASSERT(id != 0 && !groups_[id]->active && current_ != groups_[id].get(), "nothing has run in it");
+  groups_[id].reset();
+  --count_;
+}
+
 void scheduler::export_metrics(metrics_registry& registry) {
   registry_ = &registry;
   for (auto& g : groups_) {
@@ -141,9 +152,9 @@ result<scheduler::group_stats> scheduler::stats(scheduling_group which) const {
 void scheduler::activate(group& g) noexcept {
   ++g.wakeups;
   for (node* n = &g; n->parent != nullptr && !n->active; n = n->parent) {
-    if (!n->parent->ready.empty()) n->parent->floor = std::max(n->parent->floor, least(*n->parent).used);
+    if (!n->parent->ready.empty()) n->parent->floor = later(n->parent->floor, least(*n->parent).used);
     n->active = true;
-    n->used = std::max(n->used, n->parent->floor);
+    n->used = later(n->used, n->parent->floor);
     n->parent->ready.push_back(*n);
   }
   if (&g == current_) return;
@@ -155,7 +166,7 @@ void scheduler::activate(group& g) noexcept {
 scheduler::node& scheduler::least(node& parent) noexcept {
   node* least = &parent.ready.front();
   for (node& child : parent.ready) {
-    if (child.used < least->used) least = &child;
+    if (is_before(child.used, least->used)) least = &child;
   }
   return *least;
 }
@@ -190,7 +201,7 @@ run_queue* scheduler::pick_anew() noexcept {
   node* n = &root_;
   while (!n->ready.empty()) {
     node& chosen = least(*n);
-    n->floor = std::max(n->floor, chosen.used);
+    n->floor = later(n->floor, chosen.used);
     n = &chosen;
   }
   current_ = static_cast<group*>(n);

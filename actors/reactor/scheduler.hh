@@ -97,11 +97,13 @@ class scheduler {
   [[nodiscard]] group_id current() const noexcept { return current_->id; }
   /// Charges the time since the last look to the current group, or to nobody if the shard was idle.
   void look(time_point now, bool idle) noexcept;
+  /// Takes back a group that was just made: no task has run in it. Nothing where there is none.
+  void withdraw_group(group_id id) noexcept;
   void set_quota(duration q) noexcept { quota_ = q; }
   [[nodiscard]] bool knows(group_id id) const noexcept { return id < groups_max && groups_[id] != nullptr; }
 
  private:
-  /// A place in the tree. Weighted times are ns * 1024 / shares.
+  /// A place in the tree. Weighted times are ns * 64 / shares, and wrap around.
   struct node : list_hook {
     node* parent = nullptr;
     std::uint32_t shares = default_shares;

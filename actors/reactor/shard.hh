@@ -114,6 +114,9 @@ inline shard_id this_shard_id() noexcept { return this_shard().id; }
 /// The monotonic time now, read from the clock (some 25 ns).
 inline time_point mono_now() noexcept { return this_shard().time->now(); }
 
+/// The time of day, UTC: for people and for other machines. It may jump either way.
+inline wall_time wall_now() noexcept { return this_shard().time->wall_now(); }
+
 /// The monotonic time when the loop looked at the clock last: up to a scheduling quota (500 us) and one task
 /// ago. For ages and rates; costs one load.
 inline time_point coarse_now() noexcept { return this_shard().coarse_now; }

@@ -13,6 +13,7 @@
 
 #include <atoll/actors/base/function_name.hh>
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/base/text.hh>
 #include <atoll/actors/future/future.hh>
 
 #ifndef sigev_notify_thread_id
@@ -141,6 +142,7 @@ void ticker::report(std::uint32_t ticks) noexcept {
   }
   report_again_at_ = saturating_add(now, report_every);
   signal_safe_line line;
+  if (shard_.logs.times) line << utc_text(shard_.time->wall_now()).data() << " ";
   line << "warning [shard " << std::uint64_t{shard_.id} << "] stall: a task has run for "
        << static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(period_ * ticks).count())
        << " ms";

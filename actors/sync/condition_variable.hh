@@ -14,45 +14,63 @@
 // Cost: one pooled block a wait.
 #pragma once
 
+#include <memory>
+#include <optional>
+
 #include <atoll/actors/sync/wait_queue.hh>
 
 namespace atoll_root::atoll {
 
 class condition_variable {
  public:
-  explicit condition_variable(std::string name = {}) : waiting_("condition_variable", std::move(name)) {}
+  explicit condition_variable(std::string name = {}) : core_(std::make_shared<core>(std::move(name))) {}
+  condition_variable(const condition_variable&) = delete;
+  condition_variable& operator=(const condition_variable&) = delete;
+  ~condition_variable() { close(error(status_code::cancelled, "destroyed")); }
 
   /// Until the next notify.
-  future<> wait() {
-    if (closed_) return make_failed_future(waiting_.failure(*closed_));
-    return waiting_.wait();
-  }
+  future<> wait() { return core_->wait(); }
   template <class P>
   future<> wait(P holds) {
-    while (!holds()) co_await or_fail(wait());
+    return wait_until(core_, std::move(holds));
   }
   /// True if notified, false if the time passed first.
   future<bool> wait_for(duration longest);
 
   /// False if nobody waits.
   bool notify_one() noexcept {
-    if (waiting_.empty()) return false;
-    waiting_.complete_first();
+    if (core_->waiting.empty()) return false;
+    core_->waiting.complete_first();
     return true;
   }
   void notify_all() noexcept {
-    for (std::size_t n = waiting_.size(); n > 0; --n) waiting_.complete_first();
+    for (std::size_t n = core_->waiting.size(); n > 0; --n) core_->waiting.complete_first();
   }
   /// Fails who waits and who comes later. The first reason stays.
   void close(const error& why) noexcept {
-    if (!closed_) closed_ = why;
-    waiting_.fail_all(*closed_);
+    if (!core_->closed) core_->closed = why;
+    core_->waiting.fail_all(*core_->closed);
   }
-  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
+  [[nodiscard]] std::size_t waiting() const noexcept { return core_->waiting.size(); }
 
  private:
-  detail::wait_queue<void> waiting_;
-  std::optional<error> closed_;
+  /// Lasts until those who wait for a predicate have seen that it is closed.
+  struct core {
+    explicit core(std::string name) : waiting("condition_variable", std::move(name)) {}
+    future<> wait() {
+      if (closed) return make_failed_future(waiting.failure(*closed));
+      return waiting.wait();
+    }
+    detail::wait_queue<void> waiting;
+    std::optional<error> closed;
+  };
+
+  template <class P>
+  static future<> wait_until(std::shared_ptr<core> c, P holds) {
+    while (!holds()) co_await or_fail(c->wait());
+  }
+
+  std::shared_ptr<core> core_;
 };
 
 class event {

@@ -37,7 +37,13 @@ class wait_queue {
     if (const error* reason = cancellation()) return make_failed_future<T>(failure(*reason));
     void* block = pool_try_allocate(sizeof(waiter));
     if (block == nullptr) return make_failed_future<T>(error(status_code::resource_exhausted));
-    auto* w = ::new (block) waiter(*this, std::move(wanted));
+    waiter* w = nullptr;
+    try {
+      w = ::new (block) waiter(*this, std::move(wanted));
+    } catch (...) {
+      pool_free(block, sizeof(waiter));
+      return make_failed_future<T>(error::from_exception(std::current_exception()));
+    }
     waiters_.push_back(*w);
     ++length_;
     future<T> f(static_cast<state<T>&>(*w));
@@ -83,7 +89,7 @@ class wait_queue {
  private:
   struct place : list_hook {};
   struct waiter final : wait_state<T>, place {
-    waiter(wait_queue& q, P w) noexcept : wait_state<T>(&destroy, &cancelled), queue(q), wanted(std::move(w)) {}
+    waiter(wait_queue& q, P&& w) : wait_state<T>(&destroy, &cancelled), queue(q), wanted(std::move(w)) {}
 
     void leave() noexcept {
       place::unlink();
@@ -93,8 +99,9 @@ class wait_queue {
       auto* self = static_cast<waiter*>(static_cast<wait_state<T>*>(hook));
       wait_queue& q = self->queue;
       self->leave();
-      self->end_with_error(q.failure(reason));
+      auto why = q.failure(reason);
       if (q.left_ != nullptr) q.left_(q.owner_);
+      self->end_with_error(std::move(why));  // last: what it wanted may hold the last reference to the queue's owner
     }
     static void destroy(state_base* s) noexcept {
       auto* self = static_cast<waiter*>(static_cast<wait_state<T>*>(static_cast<state<T>*>(s)));

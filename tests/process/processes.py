@@ -151,7 +151,7 @@ class Run:
         self.temporary.mkdir()
         self.mark = uuid.uuid4().hex
         self.environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        self.environment.update({MARK: self.mark, "TMPDIR": str(self.temporary)})
+        self.environment.update({MARK: self.mark, "TMPDIR": str(self.temporary), "ATOLL_NO_LOG_TIMES": "1"})
         self.processes = []
 
     @property

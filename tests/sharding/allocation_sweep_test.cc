@@ -2,10 +2,17 @@
 // Copyright the Atoll authors
 //
 // Calls between shards and the life of a service, with a failure at each allocation of either shard in turn.
+#include <atomic>
+#include <future>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <atoll/sharding/describe.hh>
+#include <atoll/sharding/foreign.hh>
+#include <atoll/sharding/groups.hh>
+#include <atoll/sharding/offload.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/testing/alloc_failures.hh>
 #include <atoll/testing/atoll_test.hh>
@@ -17,6 +24,11 @@ std::string text() { return std::string(100, 'x'); }
 class words {
  public:
   explicit words(std::string first) : all_{std::move(first)} {}
+  words(const words&) = delete;
+  words& operator=(const words&) = delete;
+  ~words() { destroyed_unstopped += stopped_ ? 0 : 1; }
+
+  static inline std::atomic<int> destroyed_unstopped = 0;
   atoll::future<std::string> add(std::string word) {
     co_await atoll::yield();
     all_.push_back(word);
@@ -24,11 +36,17 @@ class words {
   }
   std::size_t size() const { return all_.size(); }
   atoll::future<> stop() {
+    stopped_ = true;  // whatever becomes of the rest
+    return clear();
+  }
+
+ private:
+  atoll::future<> clear() {
     co_await atoll::yield();
     all_.clear();
   }
 
- private:
+  bool stopped_ = false;
   std::vector<std::string> all_;
 };
 ATOLL_SERVICE(words, "test.v1.Words", ATOLL_METHOD(add, key(word)));
@@ -42,6 +60,7 @@ using allocation_sweep::words;
 using atoll::as_result;
 using atoll::future;
 using atoll::or_fail;
+using atoll::testing::alloc_failures;
 using atoll::testing::for_each_allocation_failure;
 using atoll::testing::sweep_options;
 
@@ -94,6 +113,100 @@ ATOLL_TEST(allocation_sweep, start_and_stop_of_a_service) {
   for (const std::uint32_t shard : {0U, 1U}) {
     const sweep_options options{.failures = 1, .shard = shard, .keeps_blocks = true};
     EXPECT_GT(co_await for_each_allocation_failure(&start_and_stop, options), 0U);
+  }
+}
+
+ATOLL_TEST(allocation_sweep, no_instance_goes_without_its_stop) {
+  for (std::uint64_t n = 1;; ++n) {
+    atoll::sharded<words> all;
+    co_await all.start(text());
+    words::destroyed_unstopped = 0;
+    std::uint64_t failed = 0;
+    {
+      const auto failing = alloc_failures::after(n);
+      static_cast<void>(co_await as_result(all.stop()));
+      failed = failing.failed();
+    }
+    EXPECT_EQ(words::destroyed_unstopped, 0) << "failure " << n;
+    static_cast<void>(co_await as_result(all.stop()));
+    if (failed == 0) break;
+  }
+}
+
+future<> submit_what_can_not_be_moved() {
+  const std::string name = text();
+  const auto work = [name] { return name.size(); };  // a const capture is copied
+  EXPECT_EQ(co_await or_fail(atoll::submit_to(1, work)), 100U);
+}
+
+ATOLL_TEST(allocation_sweep, submit_to_what_can_not_be_moved) { co_await sweep(&submit_what_can_not_be_moved); }
+
+ATOLL_TEST(allocation_sweep, a_scheduling_group_is_on_all_shards_or_none) {
+  static std::optional<alloc_failures> failing;  // shard 1's
+  for (std::uint64_t n = 1; n < 30; ++n) {
+    const std::string name = "a group with a long name, number " + std::to_string(n);
+    co_await atoll::submit_to(1, [n] { failing.emplace(n); });
+    const auto made = co_await atoll::create_scheduling_group(name, 100);
+    const auto end = [] { failing.reset(); };
+    while (!co_await as_result(atoll::submit_to(1, end))) co_await atoll::yield();
+    if (made) break;
+    const auto again = co_await atoll::create_scheduling_group(name, 100);
+    EXPECT_TRUE(again.has_value()) << (again ? "" : again.error().to_string());
+  }
+}
+
+ATOLL_TEST(allocation_sweep, a_call_of_a_foreign_thread_is_answered_without_memory) {
+  const auto port = atoll::foreign_port::of_this_process();
+  std::future<int> answer;
+  std::thread caller([&] { answer = port.submit_to(0, [] { return 1; }); });
+  caller.join();  // this shard is blocked meanwhile: the call waits for it
+  {
+    const auto failing = alloc_failures::after(1, alloc_failures::all);
+    while (port.calls_in_flight(0) > 0) co_await atoll::yield();
+  }
+  try {
+    EXPECT_EQ(answer.get(), 1);
+  } catch (const std::exception&) {
+    EXPECT_EQ(port.calls_in_flight(0), 0U);
+  }
+}
+
+/// The nth allocation of the thread of shard 0 fails; it sees the whole start of a runtime, and its end.
+TEST(allocation_sweep, start_and_end_of_a_runtime) {
+  for (std::uint64_t n = 1;; ++n) {
+    const auto failing = alloc_failures::after(n);
+    const auto ended = atoll::runtime::run({.shards = 3}, [] { return atoll::make_ready_future<int>(7); });
+    ASSERT_FALSE(atoll::on_shard());
+    if (ended) {
+      EXPECT_EQ(*ended, 7);
+    } else {
+      EXPECT_EQ(ended.error().code(), atoll::status_code::resource_exhausted);
+    }
+    if (failing.failed() == 0) break;
+  }
+}
+
+future<int> leave_threads_and_services(std::optional<alloc_failures>& failing, std::uint64_t n, std::uint64_t count) {
+  auto* all = new atoll::sharded<words>();  // NOLINT: stopped by the runtime
+  co_await all->start(text());
+  delete all;  // NOLINT
+  co_await atoll::offload([] {});
+  atoll::this_shard().blocks.switch_on(false);
+  failing.emplace(n, count);
+  co_return 7;
+}
+
+TEST(allocation_sweep, the_end_of_a_runtime_with_services_and_threads) {
+  for (const std::uint64_t count : {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{30}}) {
+    for (std::uint64_t n = 1;; ++n) {
+      std::optional<alloc_failures> failing;
+      const auto ended = atoll::runtime::run(
+          {.shards = 2}, [&failing, n, count] { return leave_threads_and_services(failing, n, count); });
+      const bool failed = failing && failing->failed() > 0;
+      failing.reset();
+      EXPECT_TRUE(ended) << ended.error().to_string();
+      if (!failed) break;
+    }
   }
 }
 

@@ -15,6 +15,8 @@
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
+#include "fragile.hh"
+
 namespace {
 
 struct adder : atoll::task {
@@ -204,6 +206,20 @@ ATOLL_TEST(foreign, calls_past_the_bound_of_a_shard_fail_at_once) {
     EXPECT_EQ(port.submit_to(1, [] { return 1; }).get(), 1);
   };
   co_await atoll::offload(finish);
+}
+
+ATOLL_TEST(foreign, a_result_that_can_not_be_moved_is_a_failure) {
+  const auto port = foreign_port::of_this_process();
+  for (int moves = 1; moves < 16; ++moves) {
+    const auto call = [port, moves] {
+      try {
+        static_cast<void>(port.try_submit_to(0, [moves] { return demo::fragile(moves); }).get());
+      } catch (const std::runtime_error&) {
+        return;  // of the last move, into this thread's hands
+      }
+    };
+    co_await atoll::offload(call);
+  }
 }
 
 TEST(foreign, a_call_wakes_a_shard_that_sleeps) {

@@ -16,6 +16,8 @@
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
+#include "fragile.hh"
+
 namespace {
 
 using atoll::future;
@@ -215,6 +217,32 @@ TEST(offload, a_cancel_ends_the_wait) {
     co_await offload([] {});  // behind all of them
     EXPECT_FALSE(second_ran);
   });
+}
+
+/// Says where it goes.
+struct note_thread {
+  explicit note_thread(std::thread::id& to) noexcept : where(&to) {}
+  note_thread(note_thread&& other) noexcept : where(std::exchange(other.where, nullptr)) {}
+  note_thread& operator=(note_thread&&) = delete;
+  ~note_thread() {
+    if (where != nullptr) *where = std::this_thread::get_id();
+  }
+  std::thread::id* where;
+};
+
+ATOLL_TEST(offload, the_function_goes_where_it_ran_even_if_it_throws) {
+  std::thread::id where;
+  auto work = [note = note_thread(where)] { throw std::runtime_error("thrown"); };
+  EXPECT_FALSE(co_await atoll::as_result(offload(std::move(work))));
+  EXPECT_NE(where, std::thread::id());
+  EXPECT_NE(where, std::this_thread::get_id());
+}
+
+ATOLL_TEST(offload, a_result_that_can_not_be_moved_is_a_failure) {
+  for (int moves = 1; moves < 12; ++moves) {
+    const auto work = [moves] { return demo::fragile(moves); };
+    co_await demo::settle(offload(work));
+  }
 }
 
 TEST(offload, the_caller_may_be_gone_before_the_work_ends) {

@@ -136,7 +136,8 @@ TEST(option_table, a_switch_can_be_off_in_a_higher_source) {
 
 TEST(option_table, prints_a_file_that_gives_the_same_again) {
   fixture f;
-  ASSERT_TRUE(f.environment({{"ATOLL_POLL_TIME", "1500us"}, {"ATOLL_LOG", " info, net = error"}, {"ATOLL_NO_PIN", "1"}}));
+  ASSERT_TRUE(
+      f.environment({{"ATOLL_POLL_TIME", "1500us"}, {"ATOLL_LOG", " info, net = error"}, {"ATOLL_NO_PIN", "1"}}));
   ASSERT_TRUE(f.table.apply_flag("peer", {"x", "", "a \"b\" # \n"}));
   fixture again;
   const auto text = f.table.print();

@@ -92,4 +92,25 @@ TEST(runtime, survives_a_main_that_throws_before_it_gives_a_future) {
   EXPECT_EQ(code.error().message(), "bad config");
 }
 
+future<> keep_busy() {
+  const auto until = atoll::mono_now() + std::chrono::microseconds(50);
+  while (atoll::mono_now() < until) continue;
+  return atoll::make_ready_future();
+}
+future<> ask_at_once(int calls) {
+  std::vector<future<>> all;
+  for (int i = 0; i < calls; ++i) all.push_back(atoll::submit_to(1, &keep_busy));
+  for (auto& each : all) co_await std::move(each);
+}
+
+// The answers fill the ring to a shard that has ended: nobody takes them out any more.
+TEST(runtime, ends_with_calls_under_way) {
+  for (const int calls : {100, 1500, 1700, 4000}) {
+    const auto ended = runtime::run({.shards = 3}, [calls] {
+      return atoll::submit_to(2, [calls] { static_cast<void>(ask_at_once(calls)); }).then([] { return 0; });
+    });
+    EXPECT_TRUE(ended);
+  }
+}
+
 }  // namespace

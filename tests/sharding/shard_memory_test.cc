@@ -247,6 +247,15 @@ TEST(shard_memory, is_there_again_for_the_next_runtime) {
   }
 }
 
+TEST(shard_memory, of_the_least_size_is_there_again_for_the_next_runtime) {
+  if (!atoll::allocator_keeps_budgets()) GTEST_SKIP() << "the system's allocator bounds nothing";
+  for (int i = 0; i < 50; ++i) {
+    const atoll::runtime_options options{.shards = 3, .memory_bytes = 3 * atoll::memory_unit_bytes};
+    const auto outcome = atoll::runtime::run(options, [] { return atoll::make_ready_future<int>(0); });
+    EXPECT_TRUE(outcome) << outcome.error().to_string();
+  }
+}
+
 ATOLL_TEST(shard_memory, reclaimers_may_be_made_anywhere) {
   {
     const atoll::reclaimer r([](std::size_t) -> std::size_t { return 0; });

@@ -25,6 +25,10 @@ class manual_clock final : public clock {
       : now_(start.time_since_epoch().count()) {}
 
   time_point now() noexcept override { return time_point(duration(now_.load(std::memory_order_acquire))); }
+  /// Goes along, from 2000-01-01 00:00:00 on.
+  wall_time wall_now() noexcept override {
+    return std::chrono::sys_days(std::chrono::year(2000) / 1 / 1) + now().time_since_epoch();
+  }
   [[nodiscard]] bool runs_alone() const noexcept override { return false; }
 
   /// Moves the time on without telling anybody. REQUIRES: not negative.

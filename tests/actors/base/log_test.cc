@@ -2,6 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/actors/base/log.hh>
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
@@ -61,6 +63,7 @@ class hand_clock : public atoll::clock {
   hand_clock& operator=(const hand_clock&) = delete;
   ~hand_clock() override { this_shard().time = before_; }
   atoll::time_point now() noexcept override { return time; }
+  atoll::wall_time wall_now() noexcept override { return {}; }
 
   atoll::time_point time = atoll::time_point(1h);
 
@@ -182,7 +185,21 @@ ATOLL_TEST(log, leaves_errno_as_it_was) {
 ATOLL_TEST(log, goes_to_stderr_without_a_sink) {
   ::testing::internal::CaptureStderr();
   net_log.info("to stderr", kv("k", 1));
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "info [shard 0] net: to stderr k=1\n");
+  EXPECT_THAT(
+      ::testing::internal::GetCapturedStderr(),
+      ::testing::MatchesRegex("[0-9]+-[0-9]+-[0-9]+T[0-9]+:[0-9]+:[0-9.]+Z info .shard 0. net: to stderr k=1\n"));
+  co_return;
+}
+
+ATOLL_TEST(log, takes_the_time_from_the_clock_of_the_shard) {
+  const hand_clock clock;
+  ::testing::internal::CaptureStderr();
+  net_log.info("first");
+  this_shard().logs.times = false;
+  net_log.info("second");
+  this_shard().logs.times = true;
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "1970-01-01T00:00:00.000000Z info [shard 0] net: first\ninfo [shard 0] net: second\n");
   co_return;
 }
 
@@ -263,8 +280,15 @@ TEST(log_levels, bound_the_loggers_they_name) {
 // These run in processes of their own, for ATOLL_LOG is read once in each.
 class log_environment : public ::testing::Test {
  protected:
-  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
-  void TearDown() override { ::unsetenv("ATOLL_LOG"); }
+  void SetUp() override {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    ::setenv("ATOLL_NO_LOG_TIMES", "1", 1);
+  }
+  void TearDown() override {
+    ::unsetenv("ATOLL_LOG");
+    ::unsetenv("ATOLL_NO_LOG_TIMES");
+    ::unsetenv("JOURNAL_STREAM");
+  }
 
   static void log_some() {
     net_log.debug("net");
@@ -292,6 +316,27 @@ TEST_F(log_environment, sets_the_levels_shards_begin_with) {
     std::exit(0);
   };
   EXPECT_EXIT(print(), ::testing::ExitedWithCode(0), ::testing::StrEq("debug [shard 1] net: \n"));
+}
+
+TEST_F(log_environment, says_whether_lines_begin_with_the_time) {
+  const auto log_one = [] {
+    atoll::log_warning("w");
+    std::exit(0);
+  };
+  const auto timed = ::testing::MatchesRegex("[-0-9]+T[:0-9.]+Z warning w\n");
+  for (const char* const off : {"0", "false", "no", "off", ""}) {
+    ::setenv("ATOLL_NO_LOG_TIMES", off, 1);
+    EXPECT_EXIT(log_one(), ::testing::ExitedWithCode(0), timed) << off;
+  }
+  ::setenv("JOURNAL_STREAM", "1:2", 1);  // of a stderr that was redirected since
+  EXPECT_EXIT(log_one(), ::testing::ExitedWithCode(0), timed);
+  const auto log_to_journal = [&log_one] {
+    struct stat of{};
+    ::fstat(STDERR_FILENO, &of);
+    ::setenv("JOURNAL_STREAM", (std::to_string(of.st_dev) + ":" + std::to_string(of.st_ino)).c_str(), 1);
+    log_one();
+  };
+  EXPECT_EXIT(log_to_journal(), ::testing::ExitedWithCode(0), ::testing::StrEq("warning w\n"));
 }
 
 TEST_F(log_environment, is_as_good_as_unset_when_empty) {
@@ -364,7 +409,8 @@ TEST(rate_limit, works_where_no_shard_runs) {
   rate_limit limit(1h);
   net_log.warning(limit, "one");
   net_log.warning(limit, "two");
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "warning net: one\n");
+  const auto text = ::testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(text.ends_with("warning net: one\n")) << text;
 }
 
 }  // namespace

@@ -2,6 +2,11 @@
 // Copyright the Atoll authors
 #include <atoll/actors/base/text.hh>
 
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -40,6 +45,19 @@ TEST(text, is_appended_to_what_is_there) {
   atoll::append_value(out, "\"");
   atoll::append_value(out, "x");
   EXPECT_EQ(out, "1\n2\\n\"\\ \\xe2\\x80\\xa9\"\\\"\"x");
+}
+
+TEST(text, utc_is_written_as_iso_8601) {
+  using atoll::utc_text;
+  using nanoseconds = std::chrono::nanoseconds;
+  const auto at = [](std::int64_t ns) {
+    return std::string(utc_text(std::chrono::sys_time<nanoseconds>(nanoseconds(ns))).data());
+  };
+  EXPECT_EQ(at(0), "1970-01-01T00:00:00.000000Z");
+  EXPECT_EQ(at(-1), "1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(at(951'827'696'123'456'789), "2000-02-29T12:34:56.123456Z");
+  EXPECT_EQ(at(std::numeric_limits<std::int64_t>::max()), "2262-04-11T23:47:16.854775Z");
+  EXPECT_EQ(at(std::numeric_limits<std::int64_t>::min() + 86'400'000'000'000), "1677-09-22T00:12:43.145224Z");
 }
 
 }  // namespace
