@@ -197,6 +197,11 @@ future<int> leave_threads_and_services(std::optional<alloc_failures>& failing, s
 }
 
 TEST(allocation_sweep, the_end_of_a_runtime_with_services_and_threads) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "services that can't be asked to stop stay as they are, and are reported as leaked";
+#endif
+#endif
   for (const std::uint64_t count : {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{30}}) {
     for (std::uint64_t n = 1;; ++n) {
       std::optional<alloc_failures> failing;

@@ -105,6 +105,11 @@ future<> ask_at_once(int calls) {
 
 // The answers fill the ring to a shard that has ended: nobody takes them out any more.
 TEST(runtime, ends_with_calls_under_way) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "what is under way at the end stays as it is, and is reported as leaked";
+#endif
+#endif
   for (const int calls : {100, 1500, 1700, 4000}) {
     const auto ended = runtime::run({.shards = 3}, [calls] {
       return atoll::submit_to(2, [calls] { static_cast<void>(ask_at_once(calls)); }).then([] { return 0; });

@@ -89,16 +89,20 @@ ATOLL_TEST(then, a_function_lives_as_long_as_the_future_it_gave) {
         go = promise<>();
       }(std::move(all), goes_on, begun, alive);
     };
-    co_await check(value(ready, 1).then([wait, k = keeper(alive)](int n) { return wait(n); }));
-    co_await check(value(ready, 1).discard_value().then([wait, k = keeper(alive)] { return wait(); }));
-    co_await check(value(ready, 1).then_wrapped([wait, k = keeper(alive)](auto r) { return wait(r); }));
-    co_await check(value(ready, 1).finally([wait, k = keeper(alive)] { return wait(); }).discard_value());
-    co_await check(failure(ready).discard_value().handle_error([wait, k = keeper(alive)](error) { return wait(); }));
-    co_await check(failure(ready).discard_value().handle_error(status_code::aborted,
-                                                               [wait, k = keeper(alive)](error) { return wait(); }));
-    const auto thrown = [ready] { return exception(ready).discard_value(); };
-    co_await check(thrown().handle_error<std::out_of_range>(
-        [wait, k = keeper(alive)](const std::out_of_range&) { return wait(); }));
+    auto with_value = [wait, k = keeper(alive)](int n) { return wait(n); };
+    co_await check(value(ready, 1).then(std::move(with_value)));
+    auto without = [wait, k = keeper(alive)] { return wait(); };
+    co_await check(value(ready, 1).discard_value().then(std::move(without)));
+    auto wrapped = [wait, k = keeper(alive)](auto r) { return wait(r); };
+    co_await check(value(ready, 1).then_wrapped(std::move(wrapped)));
+    auto at_last = [wait, k = keeper(alive)] { return wait(); };
+    co_await check(value(ready, 1).finally(std::move(at_last)).discard_value());
+    auto any_error = [wait, k = keeper(alive)](error) { return wait(); };
+    co_await check(failure(ready).discard_value().handle_error(std::move(any_error)));
+    auto by_code = [wait, k = keeper(alive)](error) { return wait(); };
+    co_await check(failure(ready).discard_value().handle_error(status_code::aborted, std::move(by_code)));
+    auto by_type = [wait, k = keeper(alive)](const std::out_of_range&) { return wait(); };
+    co_await check(exception(ready).discard_value().handle_error<std::out_of_range>(std::move(by_type)));
   }
 }
 
