@@ -114,6 +114,7 @@ std::uint32_t reactor::run_tasks() noexcept {
 
 void reactor::look(bool idle) noexcept {
   shard_.tick = !shard_.has_ticker;
+  shard_.calls_since_look = 0;
   shard_.coarse_now = shard_.time->now();
   shard_.tasks.look(shard_.coarse_now, idle);
   ticks_.turn();

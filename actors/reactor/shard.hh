@@ -67,7 +67,7 @@ struct shard {
   volatile bool tick = true;        // set by the ticker: time to look at the clock, and to give way; see reactor
   bool has_ticker = false;
   ticker* ticks = nullptr;
-  std::uint32_t credits = 0;                  // without a ticker: tasks and ready awaits counted
+  std::uint32_t calls_since_look = 0;         // of detail::tick_is_due, without a ticker
   std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
   time_point coarse_now{};                    // as of the loop's last look
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
@@ -122,7 +122,7 @@ inline wall_time wall_now() noexcept { return this_shard().time->wall_now(); }
 inline time_point coarse_now() noexcept { return this_shard().coarse_now; }
 
 namespace detail {
-/// After a tick, or without a ticker once in 256 calls: true.
+/// True after a tick, or without a ticker after 256 calls, until the loop has looked at the clock.
 bool tick_is_due(shard& s) noexcept;
 }  // namespace detail
 

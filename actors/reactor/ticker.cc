@@ -23,6 +23,15 @@
 namespace atoll_root::atoll {
 namespace {
 
+// ThreadSanitizer delivers a signal at the thread's next system call: never, where the thread computes.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool signals_are_kept_back = true;
+#elif defined(__has_feature)
+constexpr bool signals_are_kept_back = __has_feature(thread_sanitizer);
+#else
+constexpr bool signals_are_kept_back = false;
+#endif
+
 int tick_signal() noexcept { return SIGRTMIN + 2; }
 
 /// A line put together without allocating: this runs in a signal handler.
@@ -60,6 +69,7 @@ ticker::ticker(shard& s, duration period, duration threshold)
                        ? 0
                        : static_cast<std::uint32_t>(std::clamp<std::int64_t>(threshold / period_, 2, 1'000'000'000))) {
   ATOLL_ASSERT(shard_.ticks == nullptr, "a shard has one ticker");
+  if (signals_are_kept_back) return;
   // The first call loads libgcc, which a signal handler could not.
   std::array<void*, 1> preload{};
   ::backtrace(preload.data(), 1);

@@ -209,6 +209,10 @@ ATOLL_TEST(foreign, calls_past_the_bound_of_a_shard_fail_at_once) {
 }
 
 ATOLL_TEST(foreign, a_result_that_can_not_be_moved_is_a_failure) {
+#if SEES_NO_EXCEPTION_COUNTS
+  GTEST_LOG_(INFO) << "left out: std::promise throws out of call_once, which never ends in ThreadSanitizer";
+  co_return;
+#endif
   const auto port = foreign_port::of_this_process();
   for (int moves = 1; moves < 16; ++moves) {
     const auto call = [port, moves] {
