@@ -120,7 +120,8 @@ result<scheduling_group> scheduler::create_group(std::string_view name, std::uin
 
 void scheduler::withdraw_group(group_id id) noexcept {
   if (!knows(id)) return;
-  ATOLL_ASSERT(id != 0 && !groups_[id]->active && current_ != groups_[id].get(), "nothing has run in it");
+  const bool unused = groups_[id]->tasks.empty() && current_ != groups_[id].get();
+  ATOLL_ASSERT(unused, "no task has run in it");
   groups_[id].reset();
   --count_;
 }
