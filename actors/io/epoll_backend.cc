@@ -360,14 +360,11 @@ class epoll_backend final : public io_backend {
     co_return closed_here();
   }
 
-  bool poll() noexcept override { return collect(duration(0)); }
+  bool poll() noexcept override { return collect(duration(0)).woke; }
 
-  void wait(time_point deadline) noexcept override {
-    if (deadline == never) {
-      collect(std::nullopt);
-      return;
-    }
-    collect(std::clamp(deadline - mono_now(), duration(0), duration(std::chrono::hours(1))));
+  bool wait(time_point deadline) noexcept override {
+    if (deadline == never) return !collect(std::nullopt).interrupted;
+    return !collect(std::clamp(deadline - mono_now(), duration(0), duration(std::chrono::hours(1)))).interrupted;
   }
 
   void interrupt() noexcept override {
@@ -389,7 +386,11 @@ class epoll_backend final : public io_backend {
     return ::epoll_wait(epoll_, events.data(), count, static_cast<int>(ms));
   }
 
-  bool collect(std::optional<duration> longest) noexcept {
+  struct collected {
+    bool woke = false;         // somebody who waits for a descriptor
+    bool interrupted = false;  // by a signal handler, with no event
+  };
+  collected collect(std::optional<duration> longest) noexcept {
     std::array<epoll_event, 256> events;  // NOLINT: the kernel fills it
     const int n = wait_for_events(events, longest);
     bool found = false;
@@ -403,7 +404,7 @@ class epoll_backend final : public io_backend {
         found = static_cast<descriptor*>(event.data.ptr)->on_event(event.events) || found;
       }
     }
-    return found;
+    return {.woke = found, .interrupted = n < 0};
   }
 
   int epoll_;

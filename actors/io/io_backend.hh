@@ -95,8 +95,9 @@ class io_backend {
 
   /// Schedules what is ready; true if anything was. Never blocks.
   virtual bool poll() noexcept = 0;
-  /// Waits until something is ready, `deadline` passes or interrupt() is called.
-  virtual void wait(time_point deadline) noexcept = 0;
+  /// Waits until something is ready, `deadline` passes or interrupt() is called. False where none of these happened: a
+  /// signal handler ran.
+  virtual bool wait(time_point deadline) noexcept = 0;
   /// Ends the wait under way, or the next one. The one member that any thread may call.
   virtual void interrupt() noexcept = 0;
 };

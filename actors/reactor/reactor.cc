@@ -126,6 +126,7 @@ bool reactor::poll_kernel(bool busy) noexcept {
   found = io_->poll() || found;
   if (busy || found) {
     idle_since_ = never;
+    if (++looks_busy_ == 2) ticks_.start();
   } else if (idle_since_ == never) {
     idle_since_ = shard_.coarse_now;
   }
@@ -161,21 +162,25 @@ bool reactor::nothing_left() noexcept {
   return quiet;
 }
 
+bool reactor::wait_until(time_point next) noexcept {
+  // Neither the kernel nor we know when a clock that somebody moves will be there.
+  const bool alone = shard_.time->runs_alone();
+  return io_->wait(alone ? next : std::min(next, saturating_add(shard_.time->now(), clock::idle_look_every)));
+}
+
 void reactor::sleep() noexcept {
   bool may_sleep = true;
   for (poller* p : pollers_) may_sleep = p->try_sleep() && may_sleep;
   if (may_sleep) {
     const time_point next = timers_.next();
     if (next > shard_.time->now()) {
-      ticks_.stop();
+      ticks_.sleeps();
       ++sleeps_;
-      if (shard_.time->runs_alone()) {
-        io_->wait(next);
-      } else {
-        // Neither the kernel nor we know when this clock moves.
-        io_->wait(std::min(next, saturating_add(shard_.time->now(), clock::idle_look_every)));
-      }
-      ticks_.start();
+      // The last tick wakes us, too.
+      const bool was_ticking = ticks_.is_on();
+      if (!wait_until(next) && was_ticking && !ticks_.is_on()) wait_until(next);
+      ticks_.wakes();
+      looks_busy_ = 0;
       look(true);
     }
     idle_since_ = never;

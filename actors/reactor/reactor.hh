@@ -60,6 +60,7 @@ class reactor {
   void look(bool idle) noexcept;
   bool poll_kernel(bool busy) noexcept;
   void sleep() noexcept;
+  bool wait_until(time_point next) noexcept;
   /// True if no poller has anything to do, to send or to take.
   bool nothing_left() noexcept;
 
@@ -74,6 +75,7 @@ class reactor {
   bool shuffle_;
   time_point idle_since_ = never;  // never: not idle
   std::uint32_t since_full_pass_ = 0;
+  std::uint64_t looks_busy_ = 0;  // at the kernel, since the shard woke
   bool stopping_ = false;
   std::uint64_t sleeps_ = 0;
 };

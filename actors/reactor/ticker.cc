@@ -105,20 +105,41 @@ ticker::~ticker() {
   ::timer_delete(*timer_);
 }
 
-void ticker::start() noexcept {
-  if (!timer_ || std::exchange(running_, true)) return;
-  turn();
-  itimerspec when{};
-  when.it_interval.tv_sec = period_.count() / 1'000'000'000;
-  when.it_interval.tv_nsec = period_.count() % 1'000'000'000;
-  when.it_value = when.it_interval;
+/// The first tick after that, then one each period; 0: none.
+void ticker::set_timer(duration first) noexcept {
+  const auto spec = [](duration d) {
+    return timespec{.tv_sec = d.count() / 1'000'000'000, .tv_nsec = d.count() % 1'000'000'000};
+  };
+  const itimerspec when{.it_interval = spec(period_), .it_value = spec(first)};
   ::timer_settime(*timer_, 0, &when, nullptr);
 }
 
+void ticker::start() noexcept {
+  if (!timer_ || state_ == state::running) return;
+  turn();
+  state_ = state::running;
+  set_timer(period_);
+}
+
+void ticker::sleeps() noexcept {
+  if (!timer_) return;
+  asleep_ = true;
+  if (state_ != state::running) return;
+  state_ = state::resting;
+  set_timer(std::max<duration>(period_, rest_for));
+}
+
+void ticker::wakes() noexcept {
+  if (!timer_) return;
+  turn();
+  asleep_ = false;
+  if (state_ == state::off) start();
+}
+
 void ticker::stop() noexcept {
-  if (!timer_ || !std::exchange(running_, false)) return;
-  const itimerspec off{};
-  ::timer_settime(*timer_, 0, &off, nullptr);
+  if (!timer_) return;
+  state_ = state::off;
+  set_timer(duration::zero());
 }
 
 void ticker::on_signal(int /*number*/, siginfo_t* info, void* /*context*/) noexcept {
@@ -133,6 +154,11 @@ void ticker::on_signal(int /*number*/, siginfo_t* info, void* /*context*/) noexc
 }
 
 void ticker::tick() noexcept {
+  if (asleep_ && state_ != state::running) {  // for longer than the rest: no more ticks
+    state_ = state::off;
+    return set_timer(duration::zero());
+  }
+  if (state_ == state::resting) state_ = state::running;
   shard_.tick = true;
   if (const std::uint64_t turns = turns_; turns != turns_seen_) {
     turns_seen_ = turns;

@@ -6,8 +6,11 @@
 // Each tick (a POSIX timer's signal to this thread alone) makes the loop look at the clock after the task that runs
 // now, so that quotas hold however long tasks are. A task that outlives `threshold` is a stall: the tick reports it at
 // once, from inside, with the shard, the coroutine it last resumed, the line of its last await and the return
-// addresses; at most one report in `report_every`, the others counted. While the shard sleeps, no timer runs. Ticks that
-// come while the thread has no processor count once, so a busy machine makes no stalls.
+// addresses; at most one report in `report_every`, the others counted. Ticks that come while the thread has no processor
+// count once, so a busy machine makes no stalls.
+// A shard that sleeps for long has no ticks. Setting a timer takes as long as a tenth of a wake-up, so one is not set on
+// the way from a short sleep to the task that ended it: asleep, the next tick is put off by `rest_for`, and a shard that
+// wakes before has that one, and stays with it until it has been busy for two looks at the kernel.
 // Where the kernel gives no timer, quotas are looked at once in 256 tasks, nothing reports stalls, and one line says so.
 // Shard rules: made and used on the shard's thread. The signal is SIGRTMIN + 2, unblocked there.
 #pragma once
@@ -27,6 +30,7 @@ struct shard;
 class ticker {
  public:
   static constexpr auto report_every = std::chrono::seconds(1);
+  static constexpr auto rest_for = std::chrono::milliseconds(2);  // or a period, where that is longer
 
   /// threshold 0: no stall is reported. The shard is the one of this thread.
   ticker(shard& s, duration period, duration threshold);
@@ -37,8 +41,12 @@ class ticker {
   /// True where the kernel gave the timer.
   [[nodiscard]] bool works() const noexcept { return timer_.has_value(); }
 
-  void start() noexcept;  // the shard is awake
-  void stop() noexcept;   // it goes to sleep
+  void start() noexcept;  // the shard is awake, and begins or goes on to work
+  void sleeps() noexcept;
+  /// False where no tick comes any more: asleep, after the last one.
+  [[nodiscard]] bool is_on() const noexcept { return state_ != state::off; }
+  void wakes() noexcept;
+  void stop() noexcept;  // for good
 
   /// The loop turns: what ran until now is no stall.
   void turn() noexcept { turns_ = turns_ + 1; }
@@ -46,6 +54,9 @@ class ticker {
   [[nodiscard]] std::uint64_t stalls() const noexcept { return stalls_; }
 
  private:
+  enum class state : std::uint8_t { off, running, resting };
+
+  void set_timer(duration first) noexcept;
   static void on_signal(int number, siginfo_t* info, void* context) noexcept;
   void tick() noexcept;
   void report(std::uint32_t ticks) noexcept;
@@ -60,7 +71,9 @@ class ticker {
   time_point report_again_at_{};
   std::uint64_t unreported_ = 0;
   volatile std::uint64_t stalls_ = 0;
-  bool running_ = false;
+  // Changed by the thread and by its signal handler.
+  volatile state state_ = state::off;
+  volatile bool asleep_ = false;
 };
 
 }  // namespace atoll_root::atoll

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -150,6 +151,42 @@ TEST(ticker, the_interval_goes_on_while_the_shard_sleeps) {
     co_await stall_after_an_await();
   });
   EXPECT_GE(count_of(err.text(), "stall: "), 2U) << err.text();
+}
+
+future<> stall_after_sleeps() {
+  for (const int ms : {1, 20, 1, 1, 5}) {
+    co_await atoll::sleep(milliseconds(ms));
+    const auto before = stalls_here();
+    EXPECT_TRUE(spin_until([before] { return stalls_here() > before; })) << ms;
+  }
+}
+
+// After a short sleep the timer is the one from before.
+TEST(ticker, the_first_task_after_a_sleep_may_stall_too) {
+  SKIP_WITHOUT_TICKS();
+  const stderr_capture err;
+  EXPECT_GE(run(milliseconds(5), [] { return stall_after_sleeps(); }), 5U);
+}
+
+/// How often this thread has waited for something so far.
+std::int64_t thread_waits() {
+  rusage used{};
+  ::getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nvcsw;
+}
+future<> sleep_often(std::int64_t& waits) {
+  const auto before = thread_waits();
+  for (int i = 0; i < 10; ++i) co_await atoll::sleep(milliseconds(40));
+  waits = thread_waits() - before;
+}
+
+// Asleep for long it has none: each would wake it.
+TEST(ticker, a_shard_that_sleeps_has_no_ticks) {
+  SKIP_WITHOUT_TICKS();
+  std::int64_t waits = 0;
+  run(duration(0), [&waits] { return sleep_often(waits); });
+  EXPECT_GE(waits, 10);
+  EXPECT_LE(waits, 100) << "with ticks it were 800";
 }
 
 TEST(ticker, a_task_that_never_awaited_is_reported_without_a_line) {
