@@ -6,6 +6,7 @@
 // process where there is no memory).
 // The operators are weak, so that a program, or a test of failing allocations, may have its own.
 #include <mimalloc.h>
+#include <sched.h>
 
 #include <new>
 
@@ -37,7 +38,20 @@ template <class Allocate>
 
 }  // namespace
 
-void* open_heap(const memory_range& range) noexcept { return ::mi_heap_new_in_arena(range.arena); }
+void* open_heap(const memory_range& range) noexcept {
+  ::mi_heap_t* heap = ::mi_heap_new_in_arena(range.arena);
+  // A thread that cleans up behind others, or looks for what they left, holds each segment it visits for a moment: one
+  // of ours, from who had the range before, is hidden from us till then. So the first page may need another try.
+  constexpr int tries = 1000;
+  for (int i = 0; heap != nullptr && i < tries; ++i) {
+    if (void* first = ::mi_heap_malloc(heap, 1)) {
+      ::mi_free(first);
+      break;
+    }
+    ::sched_yield();
+  }
+  return heap;
+}
 void* exchange_heap(void* heap) noexcept { return ::mi_heap_set_default(static_cast<mi_heap_t*>(heap)); }
 void close_heap(void* heap) noexcept {
   // Empty pages would else stay with the thread, and their place in the range be taken for who gets it next.
