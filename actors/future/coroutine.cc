@@ -20,7 +20,9 @@ std::coroutine_handle<> hand_over(state_base* finished) noexcept {
       return std::noop_coroutine();
     }
     finished->producer_leaves();  // somebody waits, so the frame stays: it goes with the future that is waited for
-    if (waiter->run != &coroutine_base::resume_task || waiter->group != s.group || s.tasks.preempted()) {
+    // Not every compiler, nor with all options, makes a tail call of the change to the next: the stack may grow.
+    const bool stack_left = stack_address() > s.stack_floor;
+    if (waiter->run != &coroutine_base::resume_task || waiter->group != s.group || s.tasks.preempted() || !stack_left) {
       schedule(*waiter);
       return std::noop_coroutine();
     }
