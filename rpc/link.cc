@@ -8,10 +8,22 @@
 
 namespace atoll_root::atoll::rpc {
 
+/// Where a call stands in a list.
+struct link::turn : list_hook {};
+
 /// A call whose reply is awaited: the state of the caller's future and the timer of its deadline.
-struct link::pending_call final : detail::state<std::string>, timer_node, cancel_hook {
-  explicit pending_call(link& l) noexcept
-      : detail::state<std::string>(&destroy), timer_node(&expire), cancel_hook(&cancelled), owner(l) {}
+struct link::pending_call final : detail::state<std::string>, timer_node, cancel_hook, turn {
+  pending_call(link& l, const remote_method& m, std::string&& its_request) noexcept
+      : detail::state<std::string>(&destroy),
+        timer_node(&expire),
+        cancel_hook(&cancelled),
+        owner(l),
+        method(m),
+        request(std::move(its_request)) {
+    const auto values = current_call();
+    depth = values.depth;
+    trace_id = values.trace_id;
+  }
 
   static void expire(timer_node* t) noexcept {
     auto* self = static_cast<pending_call*>(t);
@@ -41,9 +53,13 @@ struct link::pending_call final : detail::state<std::string>, timer_node, cancel
   }
 
   link& owner;
+  const remote_method& method;
+  std::string request;  // until it is sent
   std::uint64_t id = 0;
   std::uint32_t depth = 0;
   std::uint64_t trace_id = 0;
+  bool has_place = false;
+  bool sent = false;
 };
 
 link::link(link_options options) : options_(std::move(options)) {}
@@ -65,33 +81,6 @@ future<std::string> link::call(const remote_method& method, std::string request,
         error(status_code::resource_exhausted, "a request of " + std::to_string(request.size()) +
                                                    " bytes; a frame has room for " + std::to_string(frame_bytes_max)));
   }
-  const std::uint32_t depth = current_call().depth;
-  if (depth > 0 || (in_flight_ < calls_in_flight_max && in_turn_.waiting() == 0 && called_ == 0)) {
-    return send(method, std::move(request), deadline, depth);
-  }
-  return call_in_turn(method, std::move(request), deadline, depth);
-}
-
-future<std::string> link::call_in_turn(const remote_method& method, std::string request, time_point deadline,
-                                       std::uint32_t depth) {
-  const auto keep = shared_from_this();
-  co_await with_deadline(deadline, [this] { return in_turn_.wait(); });
-  // The place was held for this call: nobody overtook it.
-  --called_;
-  --in_flight_;
-  auto sent = send(method, std::move(request), deadline, depth);
-  if (sent.available()) give_place();  // it failed at once and took no place
-  co_return co_await std::move(sent);
-}
-
-void link::give_place() noexcept {
-  if (in_flight_ >= calls_in_flight_max || !in_turn_.notify_one()) return;
-  ++called_;
-  ++in_flight_;
-}
-
-future<std::string> link::send(const remote_method& method, std::string request, time_point deadline,
-                               std::uint32_t depth) {
   if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));
   if (const error* reason = cancellation()) {
     return make_failed_future<std::string>(detail::wait_failed(*reason, "a remote call"));
@@ -102,61 +91,90 @@ future<std::string> link::send(const remote_method& method, std::string request,
   }
   connect_if_idle();
   if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));  // it failed at once
-  if (connection_->unsent_bytes() > connection::unsent_bytes_max / 2) {
-    return make_failed_future<std::string>(error(
-        status_code::resource_exhausted, "node " + std::to_string(options_.to_node) + " does not read fast enough"));
-  }
 
-  auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this);
-  future<std::string> reply(*pending);
   if (free_slots_.empty()) {
     free_slots_.push_back(static_cast<std::uint32_t>(calls_.size()));
     calls_.push_back(nullptr);
   }
+  auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this, method, std::move(request));
+  future<std::string> reply(*pending);
   const std::uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
   calls_[slot] = pending;
   if (++generation_ == 0) ++generation_;  // call id 0 is the connection's own
   pending->id = (std::uint64_t{generation_} << 32) | slot;
-  pending->depth = depth;
-  pending->trace_id = current_call().trace_id;
-  ++in_flight_;
   this_shard().timers->arm(*pending, deadline);
   if (call_context* context = this_shard().context) context->add(*pending);
-  if (state_ == state::up) {
-    put_call(method, request, *pending);
-  } else {
-    unsent_.push_back({pending->id, &method, std::move(request)});
+  if (pending->depth == 0 && (in_flight_ >= calls_in_flight_max || !waiting_.empty())) {
+    waiting_.push_back(*pending);
+  } else if (auto failed = place(*pending)) {
+    drop(*pending);
+    pending->finish(std::move(*failed));
   }
   return reply;
 }
 
-void link::put_call(const remote_method& method, std::string_view request, const pending_call& pending) {
-  const duration left = time_point(duration(pending.at)) - mono_now();
+std::optional<error> link::place(pending_call& call) noexcept {
+  ++in_flight_;
+  call.has_place = true;
+  if (state_ != state::up) {
+    unsent_.push_back(call);
+    return std::nullopt;
+  }
+  try {
+    if (connection_->unsent_bytes() > connection::unsent_bytes_max / 2) {
+      return error(status_code::resource_exhausted,
+                   "node " + std::to_string(options_.to_node) + " does not read fast enough");
+    }
+    put_call(call);
+  } catch (const std::bad_alloc&) {
+    return error(status_code::resource_exhausted);
+  }
+  return std::nullopt;
+}
+
+void link::place_waiting() noexcept {
+  while (in_flight_ < calls_in_flight_max && !waiting_.empty()) {
+    auto& next = static_cast<pending_call&>(*waiting_.pop_front());
+    if (auto failed = place(next)) {
+      drop(next);
+      next.finish(std::move(*failed));
+    }
+  }
+}
+
+void link::put_call(pending_call& call) {
+  const duration left = time_point(duration(call.at)) - mono_now();
   call_body body;
-  const auto [known, first] = method_ids_.try_emplace(&method, static_cast<std::uint32_t>(method_ids_.size() + 1));
+  const auto [known, first] = method_ids_.try_emplace(&call.method, static_cast<std::uint32_t>(method_ids_.size() + 1));
   body.method_id = known->second;
   if (first) {
-    body.service = method.service;
-    body.method = method.name;
-    body.fingerprint = method.fingerprint;
+    body.service = call.method.service;
+    body.method = call.method.name;
+    body.fingerprint = call.method.fingerprint;
   }
   body.timeout_us = static_cast<std::uint64_t>(
       std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::microseconds>(left).count()));
-  body.depth = pending.depth;
-  body.trace_id = pending.trace_id;
-  body.request = request;
-  put_frame(connection_->out(), frame_kind::call, pending.id, body);
+  body.depth = call.depth;
+  body.trace_id = call.trace_id;
+  body.request = call.request;
+  put_frame(connection_->out(), frame_kind::call, call.id, body);
   connection_->flush_soon();
+  call.sent = true;
+  call.request = std::string();
 }
 
-void link::forget(pending_call& call) noexcept {
+void link::drop(pending_call& call) noexcept {
   const auto slot = static_cast<std::uint32_t>(call.id);
   calls_[slot] = nullptr;
   free_slots_.push_back(slot);
-  call.cancel();
-  --in_flight_;
-  give_place();
+  call.turn::unlink();
+  if (call.has_place) --in_flight_;
+}
+
+void link::forget(pending_call& call) noexcept {
+  drop(call);
+  place_waiting();
 }
 
 void link::finish(std::uint64_t call_id, result<std::string> outcome) {
@@ -174,7 +192,6 @@ void link::connect_if_idle() {
   state_ = state::connecting;
   goaway_ = false;
   method_ids_.clear();
-  unsent_.clear();
   connection_ = std::make_shared<connection>(connection::role::calls, options_.frame_timeout, options_.counts);
   connection_->out().append(preface);
   put_frame(connection_->out(), frame_kind::hello, 0,
@@ -223,11 +240,7 @@ std::optional<error> link::on_frame(const frame& f) {
       if (state_ != state::connecting) return std::nullopt;
       state_ = state::up;
       backoff_ = {};
-      for (const auto& u : std::exchange(unsent_, {})) {
-        const auto* pending = calls_[static_cast<std::uint32_t>(u.id)];
-        // Whose deadline came first was told so: the callee shall not do it all the same.
-        if (pending != nullptr && pending->id == u.id) put_call(*u.method, u.request, *pending);
-      }
+      while (turn* next = unsent_.pop_front()) put_call(static_cast<pending_call&>(*next));
       changed_.notify_all();
       return std::nullopt;
     }
@@ -265,11 +278,12 @@ void link::connection_ended(const error& why) {
     const auto half = static_cast<std::uint64_t>(backoff_.count() / 2);
     retry_at_ = mono_now() + duration(static_cast<std::int64_t>(half + this_shard().random.below(half)));
   }
-  const error broken(status_code::unavailable, "node " + std::to_string(options_.to_node) + " (" +
-                                                   options_.address.to_string() + "): " + std::string(why.message()) +
-                                                   (was_up ? "; whether the call was carried out is unknown" : ""));
+  const std::string what = "node " + std::to_string(options_.to_node) + " (" + options_.address.to_string() +
+                           "): " + std::string(why.message());
+  const error unsent(status_code::unavailable, what);
+  const error broken(status_code::unavailable, what + "; whether the call was carried out is unknown");
   for (std::size_t slot = 0; slot < calls_.size(); ++slot) {
-    if (calls_[slot] != nullptr) finish(calls_[slot]->id, broken);
+    if (calls_[slot] != nullptr) finish(calls_[slot]->id, calls_[slot]->sent ? broken : unsent);
   }
   changed_.notify_all();
 }

@@ -71,20 +71,23 @@ class link : public std::enable_shared_from_this<link> {
 
  private:
   enum class state : std::uint8_t { idle, connecting, up, stopped };
+  struct turn;
   struct pending_call;
   class welcome_timer;
 
-  future<std::string> call_in_turn(const remote_method& method, std::string request, time_point deadline,
-                                   std::uint32_t depth);
-  void give_place() noexcept;
-  future<std::string> send(const remote_method& method, std::string request, time_point deadline, std::uint32_t depth);
-  void put_call(const remote_method& method, std::string_view request, const pending_call& pending);
+  /// The call is under way: now, or when the link is up. The failure where it can't be.
+  std::optional<error> place(pending_call& call) noexcept;
+  void place_waiting() noexcept;
+  void put_call(pending_call& call);
   [[nodiscard]] std::optional<error> refusal() const;
   void connect_if_idle();
   future<> run();
   std::optional<error> on_frame(const frame& f);
   void finish(std::uint64_t call_id, result<std::string> outcome);
+  /// Its place, where it had one, is for the next.
   void forget(pending_call& call) noexcept;
+  /// The same, without a look at who waits.
+  void drop(pending_call& call) noexcept;
   void connection_ended(const error& why);
 
   link_options options_;
@@ -93,18 +96,12 @@ class link : public std::enable_shared_from_this<link> {
   std::shared_ptr<connection> connection_;
   shard_id peer_shards_ = 0;
   std::unordered_map<const remote_method*, std::uint32_t> method_ids_;  // of this connection
-  struct unsent_call {
-    std::uint64_t id;
-    const remote_method* method;
-    std::string request;
-  };
-  std::vector<unsent_call> unsent_;   // made while connecting
-  std::vector<pending_call*> calls_;  // by the low half of the call id
+  intrusive_list<turn> unsent_;       // calls made while connecting
+  intrusive_list<turn> waiting_;      // calls without a place
+  std::vector<pending_call*> calls_;  // all of them, by the low half of the call id
   std::vector<std::uint32_t> free_slots_;
   std::uint32_t generation_ = 0;  // the high half: a late reply finds no call
-  std::uint32_t in_flight_ = 0;
-  condition_variable in_turn_;  // calls that wait for a place
-  std::uint32_t called_ = 0;    // of those, the ones that were given a place and have not taken it yet
+  std::uint32_t in_flight_ = 0;   // calls that have a place
   condition_variable changed_;
   error last_failure_{status_code::unavailable, "never connected"};
   duration backoff_{};

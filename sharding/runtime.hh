@@ -46,7 +46,7 @@ struct runtime_options {
   std::optional<std::uint64_t> reserve_memory_bytes = {};    // left to the system; nothing: as plan_memory() says
   std::string log = {};                                      // levels; empty: the default ones
   bool log_times = true;                                     // unless initial_log_levels() has none; false: none
-  bool shuffle = false;   // run ready tasks in random order, drawn from the seed: for tests
+  bool shuffle = false;   // run ready tasks in random order, drawn from the seed, and give way at random: for tests
   clock* time = nullptr;  // of all shards, from any of their threads; null: the machine's. For tests
   offload_limits offload{};
 };

@@ -60,8 +60,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
       io_(std::move(io)),
       timers_(time.now()),
       ticks_(shard_, options.task_quota, options.stall_threshold),
-      spin_for_(options.spin_for),
-      shuffle_(options.shuffle) {
+      spin_for_(options.spin_for) {
   ATOLL_ASSERT(detail::current_shard == nullptr, "one reactor a thread");
   shard_.id = options.id;
   shard_.count = options.count;
@@ -73,6 +72,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
   shard_.stack_floor = lowest_start_on_this_stack();
   shard_.tasks.set_quota(options.task_quota);
   shard_.has_ticker = ticks_.works();
+  shard_.shuffled = options.shuffle;
   detail::current_shard = &shard_;
   try {
     metrics_ = std::make_unique<metrics>(*this);
@@ -97,7 +97,7 @@ std::uint32_t reactor::run_tasks() noexcept {
     if (ready == nullptr) break;
     shard_.group = shard_.tasks.current();
     do {
-      task& t = shuffle_ ? ready->pop_shuffled(shard_.random) : ready->pop();
+      task& t = shard_.shuffled ? ready->pop_shuffled(shard_.random) : ready->pop();
       shard_.context = t.context.get();
       t.run(&t);
       ++ran;
@@ -113,7 +113,7 @@ std::uint32_t reactor::run_tasks() noexcept {
 }
 
 void reactor::look(bool idle) noexcept {
-  shard_.tick = !shard_.has_ticker;
+  shard_.tick = !shard_.has_ticker || shard_.shuffled;
   shard_.calls_since_look = 0;
   shard_.coarse_now = shard_.time->now();
   shard_.tasks.look(shard_.coarse_now, idle);

@@ -34,7 +34,8 @@ struct reactor_options {
   duration spin_for = std::chrono::microseconds(40);         // before sleeping; 0 sleeps at once
   duration task_quota = std::chrono::microseconds(500);      // of a scheduling group before another gets its turn
   duration stall_threshold = std::chrono::milliseconds(25);  // a task that runs longer is reported; 0: none
-  bool shuffle = false;                                      // run ready tasks in random order: for tests
+  // Run ready tasks in random order, and let awaits of what is ready give way at random: for tests.
+  bool shuffle = false;
 };
 
 class reactor {
@@ -72,7 +73,6 @@ class reactor {
   struct metrics;
   std::unique_ptr<metrics> metrics_;
   duration spin_for_;
-  bool shuffle_;
   time_point idle_since_ = never;  // never: not idle
   std::uint32_t since_full_pass_ = 0;
   std::uint64_t looks_busy_ = 0;  // at the kernel, since the shard woke

@@ -10,6 +10,7 @@ constinit thread_local shard* current_shard __attribute__((tls_model(ATOLL_TLS_M
 
 bool tick_is_due(shard& s) noexcept {
   constexpr std::uint32_t calls_max = 256;
+  if (s.shuffled) return s.random.below(8) == 0;
   return s.has_ticker || ++s.calls_since_look >= calls_max;
 }
 

@@ -66,6 +66,7 @@ struct shard {
   group_id group = 0;               // the same
   volatile bool tick = true;        // set by the ticker: time to look at the clock, and to give way; see reactor
   bool has_ticker = false;
+  bool shuffled = false;  // what is ready runs in random order, and awaits of it give way at random: for tests
   ticker* ticks = nullptr;
   std::uint32_t calls_since_look = 0;         // of detail::tick_is_due, without a ticker
   std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
