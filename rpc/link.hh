@@ -96,9 +96,9 @@ class link : public std::enable_shared_from_this<link> {
   std::shared_ptr<connection> connection_;
   shard_id peer_shards_ = 0;
   std::unordered_map<const remote_method*, std::uint32_t> method_ids_;  // of this connection
-  intrusive_list<turn> unsent_;       // calls made while connecting
-  intrusive_list<turn> waiting_;      // calls without a place
-  std::vector<pending_call*> calls_;  // all of them, by the low half of the call id
+  intrusive_list<turn> unsent_;                                         // calls made while connecting
+  intrusive_list<turn> waiting_;                                        // calls without a place
+  std::vector<pending_call*> calls_;                                    // all of them, by the low half of the call id
   std::vector<std::uint32_t> free_slots_;
   std::uint32_t generation_ = 0;  // the high half: a late reply finds no call
   std::uint32_t in_flight_ = 0;   // calls that have a place

@@ -101,10 +101,8 @@ future<T> handle_if(future<T>&& source, P handles, F f) {
   if (source.available()) {
     if (!source.failed()) return std::move(source);
     if constexpr (std::is_same_v<unwrapped<std::invoke_result_t<F&, error>>, T> && done_when_returned<F, error>) {
-      if (!should_give_way()) {
-        error e = source.take_error();
-        return handles(e) ? invoke_safely(f, std::move(e)) : make_failed_future<T>(std::move(e));
-      }
+      error e = source.take_error();
+      return handles(e) ? invoke_safely(f, std::move(e)) : make_failed_future<T>(std::move(e));
     }
   }
   return run_handle_error(std::move(source), std::move(handles), std::move(f));
@@ -147,7 +145,7 @@ template <class T>
 template <class F>
 future<T> future<T>::finally(F f) && {
   if constexpr (detail::done_when_returned<F>) {
-    if (available() && !detail::should_give_way()) {
+    if (available()) {  // it gives way to nobody: that needs memory, and cleaning up must not
       auto after = detail::invoke_safely(f);
       if (!after.available()) return detail::finish(std::move(*this), std::move(after));
       if (!after.failed()) return std::move(*this);
