@@ -8,51 +8,32 @@
 
 namespace atoll_root::atoll {
 
-call_base::call_base(service_core* core, shard_id to, duration timeout, task::run_function* execute,
-                     timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept
-    : task(execute),
-      timer_node(expire),
-      cancel_hook(cancelled),
-      core_(core),
-      values_(current_call()),
-      from_(this_shard_id()),
-      to_(to) {
-  ++values_.depth;
-  task::group = values_.group;
-  task::ordered = true;
-  if (timeout != no_timeout) {
-    const time_point until = saturating_add(mono_now(), timeout);
-    if (until < values_.deadline) {
-      values_.deadline = until;
-      this_shard().timers->arm(*this, until);
-    }
-  }
-}
+static_assert(sizeof(call_message) <= 64, "a message's head is one cache line");
+static_assert(shards_max <= UINT16_MAX + 1);
 
 error no_such_shard(shard_id shard) {
   return {status_code::out_of_range,
           "this process has " + std::to_string(shard_count()) + " shards, none is number " + std::to_string(shard)};
 }
 
-void call_base::start() noexcept {
-  if (call_context* context = this_shard().context) context->add(*this);
-  if (to_ == from_) {
-    schedule(*this);
-  } else {
-    local_sharding().outboxes[to_].submit(*this);
+call_message::call_message(service_core* core, shard_id to, task::run_function* execute) noexcept
+    : task(execute, nullptr, this_shard().group),
+      from_(static_cast<std::uint16_t>(this_shard_id())),
+      to_(static_cast<std::uint16_t>(to)),
+      core_(core) {
+  task::ordered = true;
+  std::uint32_t depth = 0;
+  if (const call_context* context = this_shard().context) {
+    depth = context->values().depth;
+    deadline_ = context->values().deadline;
+    trace_id_ = context->values().trace_id;
   }
+  depth_ = static_cast<std::uint16_t>(std::min(depth + 1, depth_max));
 }
 
-void call_base::send() noexcept { local_sharding().mail.room().send(*this, to_); }
-
-bool call_base::withdraw() noexcept { return to_ != from_ && local_sharding().outboxes[to_].withdraw(*this); }
-
-void call_base::count(status_code code) noexcept {
-  if (core_ != nullptr) local_sharding().calls_served.add(code);
-}
-
-std::optional<error> call_base::arrive(void*& instance) noexcept {
-  if (values_.deadline != never && mono_now() >= values_.deadline) {
+std::optional<error> call_message::arrive(void*& instance) noexcept {
+  if (given_up_ != status_code::ok) return error(given_up_);
+  if (deadline_ != never && deadline_ <= coarse_now()) {
     return error(status_code::deadline_exceeded, "deadline exceeded before the call was started");
   }
   if (core_ != nullptr) {
@@ -61,27 +42,92 @@ std::optional<error> call_base::arrive(void*& instance) noexcept {
     entered_ = true;
   }
   try {
-    task::context = context_ptr::make(values_);
+    task::context =
+        context_ptr::make({.deadline = deadline_, .depth = depth_, .group = task::group, .trace_id = trace_id_});
   } catch (const std::bad_alloc&) {
     return error(status_code::resource_exhausted);
   }
+  progress_ = progress::running;
   return std::nullopt;
 }
 
-void call_base::send_back(task::run_function* complete) noexcept {
+void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
+  auto& local = local_sharding();
+  if (core_ != nullptr) local.calls_served.add(outcome);
   if (std::exchange(entered_, false)) core_->leave();
+  this_shard().context = nullptr;
   task::context = context_ptr();
   task::run = complete;
-  if (to_ == from_) {
-    schedule(*this);
+  progress_ = progress::over;
+  if (is_local()) return complete(this);
+  task::at_once = true;
+  local.mail.send(*this, from_);
+}
+
+void call_caller::start(duration timeout) noexcept {
+  shard& here = this_shard();
+  if (timeout != no_timeout) {
+    // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
+    const time_point now = recent_now();
+    if (const time_point until = saturating_add(now, timeout); until < message_.deadline_) {
+      message_.deadline_ = saturating_add(until, here.tasks.quota());
+      here.timers->arm_after(*this, timeout);
+    }
+  }
+  if (here.context != nullptr) here.context->add(*this);
+  if (message_.is_local()) {
+    schedule(message_);
   } else {
-    local_sharding().mail.room().send(*this, from_);
+    local_sharding().outboxes[message_.to()].submit(*this);
   }
 }
 
-void call_base::take_back() noexcept {
+void call_caller::send() noexcept { local_sharding().mail.send(message_, message_.to()); }
+
+bool call_caller::leave(status_code why) noexcept {
   stop_waiting();
-  if (to_ != from_) local_sharding().outboxes[to_].returned();
+  if (message_.is_local()) {
+    cancel_served(message_, why);
+    return false;
+  }
+  auto& local = local_sharding();
+  if (local.outboxes[message_.to()].withdraw(*this)) return true;
+  local.mail.send(note_.emplace(*this, why), message_.to());
+  return false;
+}
+
+void call_caller::cancel_served(call_message& message, status_code why) noexcept {
+  switch (message.progress_) {
+    case call_message::progress::queued:
+      message.given_up_ = why;
+      break;
+    case call_message::progress::running:
+      if (message.task::context) message.task::context->cancel(error(why, "the caller has given the call up"));
+      break;
+    case call_message::progress::over:
+      break;
+  }
+}
+
+void call_caller::note::arrived(task* t) noexcept {
+  auto& self = *static_cast<note*>(t);
+  call_message& message = self.call.message_;
+  cancel_served(message, self.why);
+  self.run = &back;
+  local_sharding().mail.send(self, message.from());
+}
+
+void call_caller::note::back(task* t) noexcept {
+  call_caller& call = static_cast<note*>(t)->call;
+  call.note_.reset();
+  if (call.record_is_back_) call.forget();
+}
+
+bool call_caller::take_back() noexcept {
+  stop_waiting();
+  record_is_back_ = true;
+  if (!message_.is_local()) local_sharding().outboxes[message_.to()].returned();
+  return !note_;
 }
 
 }  // namespace atoll_root::atoll

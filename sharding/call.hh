@@ -7,13 +7,18 @@
 //
 // The record is at once the message, the state of the caller's future, the timer of its deadline and the
 // task that waits for the handler, so a call allocates one pooled block on the caller's shard, which is
-// freed there too. Who owns it: the caller until send(), the callee until it sends it back.
-// The callee's side begins with the record in the run queue of the callee: expired calls are not started.
+// freed there too. Who owns it: the caller until it is sent, the callee until it sends it back.
+// Layout: what both shards touch comes first, so that a call with small arguments moves two cache lines between the
+// cores, there and back; what only the caller touches comes after it.
+// The callee's side begins with the record in the run queue of the callee: calls that have expired or were given up are
+// not started. Who gives a call up, by deadline or cancellation, has its outcome at once; a note follows the record on
+// the same lane and cancels the context that the call is served in. The record goes when both are back.
 // Errors: the handler's own; `unavailable` where the service doesn't run there; `deadline_exceeded` at the
 // caller the moment its deadline passes, even if the callee is slow or stuck.
 #pragma once
 
 #include <optional>
+#include <variant>
 
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/reactor/timer_queue.hh>
@@ -25,147 +30,197 @@ namespace atoll_root::atoll {
 /// Stands for "no timeout but the one of the context".
 inline constexpr duration no_timeout = duration::max();
 
-class call_base : public task, public timer_node, public cancel_hook {
+/// The part of a call that both shards touch.
+class call_message : public task {
  public:
-  [[nodiscard]] const call_values& values() const noexcept { return values_; }
-
-  // For the outbox.
+  [[nodiscard]] shard_id from() const noexcept { return from_; }
+  [[nodiscard]] shard_id to() const noexcept { return to_; }
+  [[nodiscard]] bool is_local() const noexcept { return from_ == to_; }
   /// True for a call that must not wait behind others: see outbox.hh.
-  [[nodiscard]] bool passes_bounds() const noexcept { return core_ == nullptr || values_.depth > 1; }
-  outbox_hook& place() noexcept { return place_; }
-  /// Hands the record to the target shard.
-  void send() noexcept;
+  [[nodiscard]] bool passes_bounds() const noexcept { return core_ == nullptr || depth_ > 1; }
 
  protected:
-  call_base(service_core* core, shard_id to, duration timeout, task::run_function* execute,
-            timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept;
-  ~call_base() = default;
+  call_message(service_core* core, shard_id to, task::run_function* execute) noexcept;
+  ~call_message() = default;
 
-  /// Caller: watches the context, arms the timeout and sends, or schedules where the target is this shard.
-  void start() noexcept;
-  /// Callee: puts the call's context in force, finds the instance. The error for the caller if that fails.
+  // The callee's.
+  /// Puts the call's context in force and finds the instance. The error for the caller if that fails.
   std::optional<error> arrive(void*& instance) noexcept;
-  /// Callee: the outcome is stored; sends the record back, to run `complete` on the caller's shard.
-  void send_back(task::run_function* complete) noexcept;
-  /// Callee: counts the outcome.
-  void count(status_code code) noexcept;
-  /// Caller: the record is back.
-  void take_back() noexcept;
+  /// The outcome is stored: counts it and sends the record back, to run `complete` on the caller's shard.
+  void send_back(status_code outcome, task::run_function* complete) noexcept;
 
-  /// Caller: no timer and no cancellation any more.
+ private:
+  friend class call_caller;
+  enum class progress : std::uint8_t { queued, running, over };
+
+  static constexpr std::uint32_t depth_max = UINT16_MAX;
+
+  std::uint16_t depth_ = 0;
+  std::uint16_t from_;
+  std::uint16_t to_;
+  status_code given_up_ = status_code::ok;  // by the caller, before it was started
+  progress progress_ = progress::queued;    // written by the callee only
+  bool entered_ = false;                    // the core counts this call
+  service_core* core_;                      // null: the call is to the shard itself
+  time_point deadline_ = never;
+  std::uint64_t trace_id_ = 0;
+};
+
+/// The part that only the caller's shard touches, but for the note, which travels.
+class call_caller : public timer_node, public cancel_hook, public outbox_hook {
+ public:
+  /// Hands the record to the target shard.
+  void send() noexcept;
+  [[nodiscard]] bool passes_bounds() const noexcept { return message_.passes_bounds(); }
+
+ protected:
+  call_caller(call_message& message, timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept
+      : timer_node(expire), cancel_hook(cancelled), message_(message) {}
+  ~call_caller() = default;
+
+  /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
+  void start(duration timeout) noexcept;
+  /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
+  bool leave(status_code why) noexcept;
+  /// The record is back: its place in the outbox is free. True where nothing else of the call is under way.
+  bool take_back() noexcept;
+
+  /// What deletes the record when the note is back after it.
+  virtual void forget() noexcept = 0;
+
+ private:
+  struct note final : task {
+    note(call_caller& c, status_code reason) noexcept : task(&arrived), call(c), why(reason) { at_once = true; }
+    static void arrived(task* t) noexcept;
+    static void back(task* t) noexcept;
+    call_caller& call;
+    status_code why;
+  };
+
   void stop_waiting() noexcept {
     timer_node::cancel();
     cancel_hook::unlink();
   }
-  /// Caller: takes a call that was not sent yet out of the outbox; false where it was.
-  bool withdraw() noexcept;
+  static void cancel_served(call_message& message, status_code why) noexcept;
 
- private:
-  service_core* core_;  // null: the call is to the shard itself
-  call_values values_;
-  shard_id from_;
-  shard_id to_;
-  bool entered_ = false;  // the core counts this call
-  outbox_hook place_{*this};
+  call_message& message_;
+  std::optional<note> note_;
+  bool record_is_back_ = false;
 };
 
 template <class R, class F>
-class call_record final : public call_base, public detail::state<R> {
+class call_record final : public call_message {
  public:
   static future<R> start(service_core* core, shard_id to, duration timeout, F work) {
     void* block = pool_allocate(sizeof(call_record));
     call_record* record = nullptr;
     try {
-      record = ::new (block) call_record(core, to, timeout, std::move(work));
+      record = ::new (block) call_record(core, to, std::move(work));
     } catch (...) {  // the function's move failed
       pool_free(block, sizeof(call_record));
       throw;
     }
-    future<R> f(static_cast<detail::state<R>&>(*record));
-    record->call_base::start();
+    future<R> f(static_cast<detail::state<R>&>(record->caller_));
+    record->caller_.start(timeout);
     return f;
   }
 
  private:
-  call_record(service_core* core, shard_id to, duration timeout, F work)
-      : call_base(core, to, timeout, &execute, &expire, &cancelled),
-        detail::state<R>(&destroy),
-        work_(std::move(work)) {}
+  using running = future<R>;
+  using outcome = result<R>;
 
-  static call_record& of(task* t) noexcept { return static_cast<call_record&>(static_cast<call_base&>(*t)); }
+  struct caller final : call_caller, detail::state<R> {
+    explicit caller(call_record& r) noexcept
+        : call_caller(r, &expire, &cancelled), detail::state<R>(&destroy), record(r) {}
+    using call_caller::start;
+    using call_caller::take_back;
+
+    static void expire(timer_node* t) noexcept {
+      static_cast<caller*>(static_cast<call_caller*>(t))
+          ->give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
+    }
+    static void cancelled(cancel_hook* hook, const error& reason) noexcept {
+      static_cast<caller*>(static_cast<call_caller*>(hook))->give_up(detail::wait_failed(reason, "a call"));
+    }
+    /// Ends the wait; the record stays until it is back.
+    void give_up(error why) noexcept {
+      const bool gone = this->leave(why.code());
+      this->set_error(std::move(why));
+      this->wake();
+      if (gone) this->producer_leaves();
+    }
+    void forget() noexcept override { this->producer_leaves(); }
+    static void destroy(detail::state_base* s) noexcept {
+      auto* record = &static_cast<caller*>(static_cast<detail::state<R>*>(s))->record;
+      record->~call_record();
+      pool_free(record, sizeof(call_record));
+    }
+
+    call_record& record;
+  };
+
+  call_record(service_core* core, shard_id to, F work)
+      : call_message(core, to, &execute), work_(std::move(work)), caller_(*this) {}
 
   static void execute(task* t) noexcept {
-    call_record& self = of(t);
+    auto& self = *static_cast<call_record*>(t);
     void* instance = nullptr;
-    if (auto refused = self.arrive(instance)) {
-      self.count(refused->code());
-      self.outcome_.emplace(std::move(*refused));
-      return self.send_back(&complete);
-    }
-    {
-      detail::context_scope scope(self.task::context.get());
-      try {
-        self.running_.emplace(self.work_(instance));
-      } catch (...) {
-        self.running_.emplace(error::from_exception(std::current_exception()));
-      }
-    }
-    if (self.running_->available()) return finish(t);
+    if (auto refused = self.arrive(instance)) return self.end_with_error(std::move(*refused));
+    future<R> f = self.begin(instance);
+    if (f.available()) return self.end_with(f);
     self.task::run = &finish;
-    self.running_->notify(self);
+    self.state_.template emplace<running>(std::move(f)).notify(self);
+  }
+
+  future<R> begin(void* instance) noexcept {
+    const detail::context_scope scope(task::context.get());
+    try {
+      return work_(instance);
+    } catch (...) {
+      return make_failed_future<R>(error::from_exception(std::current_exception()));
+    }
   }
 
   static void finish(task* t) noexcept {
-    call_record& self = of(t);
+    auto& self = *static_cast<call_record*>(t);
+    future<R> f(std::move(std::get<running>(self.state_)));
+    self.end_with(f);
+  }
+
+  void end_with(future<R>& f) noexcept {
+    if (f.failed()) return end_with_error(f.take_error());
     try {
-      self.outcome_.emplace(self.running_->get_result());
+      state_.template emplace<outcome>(f.get_result());
     } catch (...) {  // the result's move failed
-      self.outcome_.emplace(error::from_exception(std::current_exception()));
+      return end_with_error(error::from_exception(std::current_exception()));
     }
-    self.running_.reset();
-    self.count(*self.outcome_ ? status_code::ok : self.outcome_->error().code());
-    if (!*self.outcome_) self.outcome_->error().drop_exception();
-    self.send_back(&complete);
+    send_back(status_code::ok, &complete);
+  }
+  void end_with_error(error e) noexcept {
+    e.drop_exception();
+    const auto code = e.code();
+    state_.template emplace<outcome>(std::move(e));
+    send_back(code, &complete);
   }
 
   static void complete(task* t) noexcept {
-    call_record& self = of(t);
-    self.take_back();
-    if (!self.ready()) {
+    auto& self = *static_cast<call_record*>(t);
+    caller& c = self.caller_;
+    const bool last = c.take_back();
+    if (!c.ready()) {
       try {
-        self.set_result(std::move(*self.outcome_));
+        c.set_result(std::move(std::get<outcome>(self.state_)));
       } catch (...) {
-        self.set_error(error::from_exception(std::current_exception()));
+        c.set_error(error::from_exception(std::current_exception()));
       }
-      self.wake();
+      c.wake();
     }
-    self.producer_leaves();
-  }
-
-  static void expire(timer_node* t) noexcept {
-    static_cast<call_record&>(static_cast<call_base&>(*t))
-        .give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
-  }
-  static void cancelled(cancel_hook* hook, const error& reason) noexcept {
-    static_cast<call_record&>(static_cast<call_base&>(*hook)).give_up(detail::wait_failed(reason, "a call"));
-  }
-  /// Caller: ends the wait; the record stays until it is back.
-  void give_up(error why) noexcept {
-    stop_waiting();
-    this->set_error(std::move(why));
-    this->wake();
-    if (withdraw()) this->producer_leaves();
-  }
-
-  static void destroy(detail::state_base* s) noexcept {
-    auto* self = static_cast<call_record*>(static_cast<detail::state<R>*>(s));
-    self->~call_record();
-    pool_free(self, sizeof(call_record));
+    if (last) c.producer_leaves();
   }
 
   F work_;
-  std::optional<future<R>> running_;  // the callee's
-  std::optional<result<R>> outcome_;  // written by the callee, read by the caller
+  std::variant<std::monostate, running, outcome> state_;  // the callee's
+  caller caller_;
 };
 
 /// `out_of_range`, with how many shards there are.
@@ -175,6 +230,8 @@ error no_such_shard(shard_id shard);
 template <class R, class F>
 future<R> start_call(service_core* core, shard_id to, duration timeout, F work) {
   if (to >= this_shard().count) return make_failed_future<R>(no_such_shard(to));
+  if (timeout <= duration::zero())
+    return make_failed_future<R>(error(status_code::deadline_exceeded, "no time for a call"));
   if (const error* reason = cancellation()) return make_failed_future<R>(detail::wait_failed(*reason, "a call"));
   return call_record<R, F>::start(core, to, timeout, std::move(work));
 }

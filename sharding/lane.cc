@@ -40,7 +40,14 @@ std::size_t lane::receive() noexcept {
     const std::size_t n = l.count.load(std::memory_order_acquire);
     if (n == 0) break;
     for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(l.tasks[i], 1);
-    for (std::size_t i = 0; i < n; ++i) schedule_from_outside(*l.tasks[i]);
+    for (std::size_t i = 0; i < n; ++i) {
+      task& t = *l.tasks[i];
+      if (t.at_once) {
+        t.run(&t);
+      } else {
+        schedule_from_outside(t);
+      }
+    }
     l.count.store(0, std::memory_order_release);
     ++head_;
     received += n;

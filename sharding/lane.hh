@@ -4,7 +4,7 @@
 // A lane carries tasks from one shard to another, in order. There is one for each ordered pair of shards.
 //
 //   sender:    lane.push(t);  ...  if (lane.publish()) tell the receiver;
-//   receiver:  lane.receive();                                 // schedules what came, in order
+//   receiver:  lane.receive();                                 // schedules what came, in order; runs what is `at_once`
 //
 // A task is handed over, not copied: its memory stays the sender's, who gets it back as a task on the lane of
 // the other direction. The ring is an array of cache lines, each with a count and up to seven task

@@ -27,22 +27,12 @@ void mailroom::knock(door& d) noexcept {
   }
 }
 
-bool mailroom::publish(shard_id from, shard_id to) noexcept {
-  if (!lane_between(from, to).publish()) return false;
+bool mailroom::publish(lane& way, shard_id from, shard_id to) noexcept {
+  if (!way.publish()) return false;
   door& d = doors_[to];
   d.dirty[from / 64].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_seq_cst);
   knock(d);
   return true;
-}
-
-void mailroom::send(task& t, shard_id to) noexcept {
-  const shard_id from = this_shard_id();
-  lane& l = lane_between(from, to);
-  l.push(t);
-  if (l.unpublished() >= publish_at) publish(from, to);
-  mail_poller& mail = local_sharding().mail;
-  ++mail.sent_;
-  if (l.unpublished() > 0) mail.mark_unpublished(to);
 }
 
 void mailroom::send_foreign(task& t, shard_id to) noexcept {
@@ -54,7 +44,10 @@ void mailroom::send_foreign(task& t, shard_id to) noexcept {
   knock(d);
 }
 
-mail_poller::mail_poller(mailroom& room, shard_id self) : room_(room), self_(self), unpublished_(room.shards()) {
+mail_poller::mail_poller(mailroom& room, shard_id self) : room_(room), self_(self), outgoing_(room.shards()) {
+  for (shard_id to = 0; to < room.shards(); ++to) {
+    if (to != self) outgoing_[to].way = &room.lane_between(self, to);
+  }
   targets_.reserve(room.shards());
 }
 
@@ -104,11 +97,11 @@ bool mail_poller::publish() noexcept {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < targets_.size(); ++i) {
     const shard_id to = targets_[i];
-    published = room_.publish(self_, to) || published;
+    outgoing& out = outgoing_[to];
+    published = room_.publish(*out.way, self_, to) || published;
     // Whatever found the ring full stays listed and is tried again in the next pass, unless nobody takes it out any more.
-    unpublished_[to] =
-        room_.lane_between(self_, to).unpublished() > 0 && !room_.doors_[to].ended.load(std::memory_order_relaxed);
-    if (unpublished_[to]) targets_[kept++] = to;
+    out.listed = out.way->unpublished() > 0 && !room_.doors_[to].ended.load(std::memory_order_relaxed);
+    if (out.listed) targets_[kept++] = to;
   }
   targets_.resize(kept);
   return published;

@@ -4,8 +4,8 @@
 // mailroom: all lanes of a process, the doors through which shards wake each other, and the poller that
 // serves a shard's side of them. Internal to atoll; services use refs, threads that are no shard `foreign`.
 //
-//   send_task(1, t);            // on a shard: t runs on shard 1, after what was sent there before
-//   room.send_foreign(1, t);    // on any other thread
+//   local_sharding().mail.send(t, 1);   // on a shard: t runs on shard 1, after what was sent there before
+//   room.send_foreign(t, 1);            // on any other thread
 //
 // How a message is never slept through: the sender publishes, sets its bit in the receiver's dirty mask and
 // then reads `asleep`; the receiver sets `asleep` and then reads the mask. Both steps are sequentially
@@ -37,9 +37,6 @@ class mailroom {
   /// This shard's loop has ended: others keep nothing for it any more.
   void close(shard_id id) noexcept { doors_[id].ended.store(true, std::memory_order_release); }
 
-  /// Sends a task from the shard that runs this to another one. REQUIRES: to is another shard.
-  void send(task& t, shard_id to) noexcept;
-
   /// Sends a task from a thread that is no shard. Any thread may call it while the shards run.
   void send_foreign(task& t, shard_id to) noexcept;
 
@@ -59,7 +56,7 @@ class mailroom {
   };
 
   lane& lane_between(shard_id from, shard_id to) noexcept { return *lanes_[from * shards_ + to]; }
-  bool publish(shard_id from, shard_id to) noexcept;
+  bool publish(lane& way, shard_id from, shard_id to) noexcept;
   void knock(door& d) noexcept;
 
   shard_id shards_;
@@ -77,31 +74,37 @@ class mail_poller final : public poller {
   bool try_sleep() noexcept override;
   void woken() noexcept override;
 
-  /// Remembers that the lane to `to` has something unpublished.
-  void mark_unpublished(shard_id to) noexcept {
-    if (!unpublished_[to]) {
-      unpublished_[to] = true;
+  /// Sends a task from this shard to another one; it leaves at the end of the pass at the latest. REQUIRES: to is another.
+  void send(task& t, shard_id to) noexcept {
+    outgoing& out = outgoing_[to];
+    out.way->push(t);
+    ++sent_;
+    if (out.way->unpublished() >= mailroom::publish_at) room_.publish(*out.way, self_, to);
+    if (!out.listed && out.way->unpublished() > 0) {
+      out.listed = true;
       targets_.push_back(to);
     }
   }
-  [[nodiscard]] mailroom& room() noexcept { return room_; }
 
   /// Tasks sent to other shards and received from them so far.
   [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
 
  private:
-  friend class mailroom;
+  struct outgoing {
+    lane* way = nullptr;
+    bool listed = false;  // in targets_
+  };
 
   bool receive_foreign() noexcept;
   bool publish() noexcept;
 
   mailroom& room_;
   shard_id self_;
-  std::vector<bool> unpublished_;
+  std::vector<outgoing> outgoing_;  // by target shard
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
-  std::vector<shard_id> targets_;  // whose bit in unpublished_ is set; capacity for all
+  std::vector<shard_id> targets_;  // whose lanes have something unpublished; capacity for all
 };
 
 }  // namespace atoll_root::atoll

@@ -6,9 +6,10 @@
 
 namespace atoll_root::atoll {
 
-void outbox::submit(call_base& call) noexcept {
+void outbox::submit(call_caller& call) noexcept {
+  outbox_hook& place = call;
   if (!call.passes_bounds() && (in_flight_ >= calls_in_flight_max || !waiting_.empty())) {
-    waiting_.push_back(call.place());
+    waiting_.push_back(place);
     ++waiting_count_;
     return;
   }
@@ -16,9 +17,10 @@ void outbox::submit(call_base& call) noexcept {
   call.send();
 }
 
-bool outbox::withdraw(call_base& call) noexcept {
-  if (!call.place().linked()) return false;
-  call.place().unlink();
+bool outbox::withdraw(call_caller& call) noexcept {
+  outbox_hook& place = call;
+  if (!place.linked()) return false;
+  place.unlink();
   --waiting_count_;
   return true;
 }
@@ -26,7 +28,7 @@ bool outbox::withdraw(call_base& call) noexcept {
 void outbox::returned() noexcept {
   --in_flight_;
   while (in_flight_ < calls_in_flight_max && !waiting_.empty()) {
-    call_base& call = waiting_.pop_front()->call;
+    call_caller& call = static_cast<call_caller&>(*waiting_.pop_front());
     --waiting_count_;
     ++in_flight_;
     call.send();

@@ -16,26 +16,23 @@
 
 namespace atoll_root::atoll {
 
-class call_base;
+class call_caller;
 
 /// The place of a call in an outbox.
-struct outbox_hook : list_hook {
-  explicit outbox_hook(call_base& c) noexcept : call(c) {}
-  call_base& call;
-};
+struct outbox_hook : list_hook {};
 
 class outbox {
  public:
   static constexpr std::uint32_t calls_in_flight_max = 4096;
 
   /// Sends the call now, or when a place is free.
-  void submit(call_base& call) noexcept;
+  void submit(call_caller& call) noexcept;
 
   /// A call came back: its place is free.
   void returned() noexcept;
 
   /// Takes back a call that was not sent yet; false where it was.
-  bool withdraw(call_base& call) noexcept;
+  bool withdraw(call_caller& call) noexcept;
 
   /// Calls that wait for a place.
   [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_count_; }

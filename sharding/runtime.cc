@@ -45,13 +45,13 @@ class last_orders {
 
   static void stop_loops(task* t) noexcept {
     last_orders& self = *static_cast<order*>(t)->all;
-    for (shard_id to = 1; to < self.orders_.size(); ++to) local_sharding().mail.room().send(self.orders_[to], to);
+    for (shard_id to = 1; to < self.orders_.size(); ++to) local_sharding().mail.send(self.orders_[to], to);
     self.one_stopped();
   }
   static void stop_loop(task* t) noexcept {
     local_sharding().loop.stop();
     t->run = &answered;
-    local_sharding().mail.room().send(*t, 0);
+    local_sharding().mail.send(*t, 0);
   }
   static void answered(task* t) noexcept { static_cast<order*>(t)->all->one_stopped(); }
   void one_stopped() noexcept {

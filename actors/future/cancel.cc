@@ -7,7 +7,7 @@ namespace atoll_root::atoll {
 result<> check_cancelled() noexcept {
   if (call_context* context = this_shard().context) {
     // The timer of a deadline runs only where something waits.
-    const time_point deadline = context->values.deadline;
+    const time_point deadline = context->values().deadline;
     if (context->reason() == nullptr && deadline != never && mono_now() >= deadline) {
       context->cancel(error(status_code::deadline_exceeded, "deadline exceeded"));
     }

@@ -25,13 +25,13 @@ namespace atoll_root::atoll {
 /// The deadline of the work that runs now; `never` where it has none.
 inline time_point current_deadline() noexcept {
   const call_context* context = this_shard().context;
-  return context == nullptr ? never : context->values.deadline;
+  return context == nullptr ? never : context->values().deadline;
 }
 
 /// The values of the context in force.
 inline call_values current_call() noexcept {
   const call_context* context = this_shard().context;
-  call_values values = context == nullptr ? call_values{} : context->values;
+  call_values values = context == nullptr ? call_values{} : context->values();
   values.group = this_shard().group;
   return values;
 }

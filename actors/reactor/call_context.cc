@@ -7,7 +7,15 @@
 namespace atoll_root::atoll {
 
 context_ptr context_ptr::make(const call_values& values) {
-  return values.is_default() ? context_ptr() : below(nullptr, values);
+  if (values.is_default()) return {};
+  call_context* spare = on_shard() ? std::exchange(this_shard().spare_context, nullptr) : nullptr;
+  if (spare == nullptr) return below(nullptr, values);
+  spare->values_ = values;
+  return context_ptr(spare);
+}
+
+void context_ptr::free_spare(shard& s) noexcept {
+  if (s.spare_context != nullptr) call_context::free(std::exchange(s.spare_context, nullptr));
 }
 
 context_ptr context_ptr::below(call_context* parent, const call_values& values) {
@@ -26,11 +34,22 @@ void call_context::destroy(call_context* context) noexcept {
   // A chain of parents goes in a loop: it may be long.
   while (context != nullptr) {
     call_context* parent = context->parent_.release();
-    if (parent != nullptr) parent->adopt(context->waits_);
-    context->~call_context();
-    pool_free(context, sizeof(call_context));
+    if (parent != nullptr) {
+      parent->adopt(context->waits_);
+      free(context);
+    } else if (shard* s = detail::current_shard;
+               s != nullptr && s->spare_context == nullptr && s->blocks.is_on() && context->is_as_new()) {
+      s->spare_context = context;
+    } else {
+      free(context);
+    }
     context = parent != nullptr && --parent->references_ == 0 ? parent : nullptr;
   }
+}
+
+void call_context::free(call_context* context) noexcept {
+  context->~call_context();
+  pool_free(context, sizeof(call_context));
 }
 
 void call_context::cancel(const error& reason) noexcept {
@@ -53,10 +72,10 @@ void call_context::cancel(const error& reason) noexcept {
 void call_context::adopt(intrusive_list<cancel_hook>& waits) noexcept {
   if (waits.empty()) return;
   waits_.splice(waits);
-  if (values.deadline != never && !deadline_.armed()) arm_deadline();
+  if (values_.deadline != never && !deadline_.armed()) arm_deadline();
 }
 
-void call_context::arm_deadline() noexcept { this_shard().timers->arm(deadline_, values.deadline); }
+void call_context::arm_deadline() noexcept { this_shard().timers->arm(deadline_, values_.deadline); }
 
 void call_context::deadline_timer::passed(timer_node* t) noexcept {
   static_cast<deadline_timer*>(t)->context.cancel(error(status_code::deadline_exceeded, "deadline exceeded"));

@@ -11,7 +11,8 @@
 // cancellation by a timer, with the reason `deadline_exceeded`. Every wait of this library hangs a
 // cancel_hook into the context it is made in, and ends when that is cancelled. The first reason wins.
 // Shared by reference count within its shard. The default one (no deadline, depth 0, nobody to cancel it)
-// is a null pointer, so work without a context costs nothing.
+// is a null pointer, so work without a context costs nothing. The one that went last is kept for the next, so that a
+// call served without a wait makes none.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +45,7 @@ struct cancel_hook : list_hook {
 };
 
 class call_context;
+struct shard;
 
 /// Shares a call_context within its shard.
 class context_ptr {
@@ -64,6 +66,9 @@ class context_ptr {
   /// A context below `parent`, which may be null. Throws std::bad_alloc.
   static context_ptr below(call_context* parent, const call_values& values);
 
+  /// Frees the context that the shard keeps for the next make().
+  static void free_spare(shard& s) noexcept;
+
   /// Gives the reference to the caller.
   call_context* release() noexcept { return std::exchange(context_, nullptr); }
   [[nodiscard]] call_context* get() const noexcept { return context_; }
@@ -76,7 +81,7 @@ class context_ptr {
 
 class call_context : list_hook {
  public:
-  const call_values values;
+  [[nodiscard]] const call_values& values() const noexcept { return values_; }
 
   /// Ends every wait made in this context and in those below it, with this reason. Later waits end at once.
   /// Cancelling what is cancelled does nothing.
@@ -87,7 +92,7 @@ class call_context : list_hook {
   /// Has the hook called when the context is cancelled. REQUIRES: reason() is null.
   void add(cancel_hook& hook) noexcept {
     waits_.push_back(hook);
-    if (values.deadline != never && !deadline_.armed()) arm_deadline();
+    if (values_.deadline != never && !deadline_.armed()) arm_deadline();
   }
 
  private:
@@ -99,13 +104,19 @@ class call_context : list_hook {
     call_context& context;
   };
 
-  call_context(call_context* parent, const call_values& v) noexcept : values(v), parent_(parent) {}
+  call_context(call_context* parent, const call_values& v) noexcept : values_(v), parent_(parent) {}
   ~call_context() = default;
   void arm_deadline() noexcept;
   /// Takes the waits of a context below, which goes: they were begun in it and outlive its work.
   void adopt(intrusive_list<cancel_hook>& waits) noexcept;
   static void destroy(call_context* context) noexcept;
+  static void free(call_context* context) noexcept;
+  /// Nothing in it is left of what it was used for.
+  [[nodiscard]] bool is_as_new() noexcept {
+    return waits_.empty() && children_.empty() && !deadline_.armed() && !reason_;
+  }
 
+  call_values values_;
   std::uint32_t references_ = 0;
   context_ptr parent_;
   intrusive_list<cancel_hook> waits_;

@@ -85,6 +85,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
 reactor::~reactor() {
   io_.reset();
   metrics_.reset();
+  context_ptr::free_spare(shard_);
   detail::current_shard = nullptr;
 }
 

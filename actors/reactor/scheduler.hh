@@ -100,6 +100,7 @@ class scheduler {
   /// Takes back a group that was just made: no task has run in it. Nothing where there is none.
   void withdraw_group(group_id id) noexcept;
   void set_quota(duration q) noexcept { quota_ = q; }
+  [[nodiscard]] duration quota() const noexcept { return quota_; }
   [[nodiscard]] bool knows(group_id id) const noexcept { return id < groups_max && groups_[id] != nullptr; }
 
  private:

@@ -63,8 +63,9 @@ struct shard {
   // What each task touches.
   block_pool blocks;
   call_context* context = nullptr;  // of the task that runs now; null stands for the default context
-  group_id group = 0;               // the same
-  volatile bool tick = true;        // set by the ticker: time to look at the clock, and to give way; see reactor
+  call_context* spare_context = nullptr;
+  group_id group = 0;         // the same
+  volatile bool tick = true;  // set by the ticker: time to look at the clock, and to give way; see reactor
   bool has_ticker = false;
   bool shuffled = false;  // what is ready runs in random order, and awaits of it give way at random: for tests
   ticker* ticks = nullptr;
@@ -121,6 +122,9 @@ inline wall_time wall_now() noexcept { return this_shard().time->wall_now(); }
 /// The monotonic time when the loop looked at the clock last: up to a scheduling quota (500 us) and one task
 /// ago. For ages and rates; costs one load.
 inline time_point coarse_now() noexcept { return this_shard().coarse_now; }
+
+/// coarse_now() where the loop has looked within a scheduling quota, else the clock.
+inline time_point recent_now() noexcept { return this_shard().tick ? mono_now() : coarse_now(); }
 
 namespace detail {
 /// True after a tick, or without a ticker after 256 calls, until the loop has looked at the clock.

@@ -26,6 +26,7 @@ struct task {
   context_ptr context;
   group_id group = 0;
   bool ordered = false;  // keeps its place among the ordered tasks of its queue, even in a shuffled run
+  bool at_once = false;  // from another shard, it runs on arrival and not in its turn: what only schedules others
 
   explicit task(run_function* function) noexcept : run(function) {}
   task(run_function* function, call_context* in, group_id of) noexcept : run(function), context(in), group(of) {}

@@ -51,7 +51,7 @@ task_info describe(const detail::coroutine_base& c, time_point now, group_names&
   if (this_shard().running == &c) info.state = task_state::running;
   if (const call_context* context = c.context.get()) {
     info.cancelled = context->reason() != nullptr;
-    if (context->values.deadline != never) info.deadline_left = context->values.deadline - now;
+    if (context->values().deadline != never) info.deadline_left = context->values().deadline - now;
   }
   info.function = short_function_name(c.site.function_name());
   info.file = c.site.file_name();
