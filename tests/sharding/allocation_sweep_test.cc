@@ -2,6 +2,7 @@
 // Copyright the Atoll authors
 //
 // Calls between shards and the life of a service, with a failure at each allocation of either shard in turn.
+#include <array>
 #include <atomic>
 #include <future>
 #include <optional>
@@ -50,6 +51,55 @@ class words {
   std::vector<std::string> all_;
 };
 ATOLL_SERVICE(words, "test.v1.Words", ATOLL_METHOD(add, key(word)));
+
+/// What a steady stream of calls does.
+class steady {
+ public:
+  atoll::future<std::uint64_t> ready(std::uint64_t a, std::uint64_t b) {
+    return atoll::make_ready_future<std::uint64_t>(a + b);
+  }
+  atoll::future<std::uint64_t> later(std::uint64_t key) {
+    co_await atoll::yield();
+    co_return key;
+  }
+};
+ATOLL_SERVICE(steady, "test.Steady", ATOLL_METHOD(ready, a, b), ATOLL_METHOD(later, key(number)));
+
+atoll::future<> call_in_each_way(atoll::sharded_ref<steady> all, int times) {
+  for (int i = 0; i < times; ++i) {
+    const auto n = static_cast<std::uint64_t>(i);
+    for (const atoll::shard_id to : {0U, 1U}) {
+      EXPECT_EQ(co_await all.at(to).ready(n, 1), n + 1);
+      EXPECT_EQ(co_await all.at(to).within(std::chrono::hours(1)).ready(n, 1), n + 1);
+      EXPECT_EQ(co_await all.at(to).later(n), n);
+    }
+    EXPECT_EQ(co_await all.later(n), n);
+  }
+}
+
+atoll::future<> call_side_by_side(atoll::sharded_ref<steady> all, int times) {
+  std::array<std::optional<atoll::future<>>, 64> callers;
+  for (auto& each : callers) each.emplace(call_in_each_way(all, times));
+  for (auto& each : callers) co_await std::move(*each);
+}
+
+ATOLL_TEST(calls, allocate_nothing_once_the_free_lists_are_filled) {
+  if (!atoll::this_shard().blocks.is_on()) co_return;  // under AddressSanitizer there are no free lists
+  atoll::sharded<steady> all;
+  co_await all.start();
+  const auto count = [] { return atoll::testing::alloc_failures::of_this_thread(); };
+  std::uint64_t allocated = 1;
+  // A round may have more calls under way at once than those before it, and then fills the lists with more blocks.
+  for (int round = 0; round < 50 && allocated > 0; ++round) {
+    const auto there = co_await atoll::submit_to(1, count);
+    const auto here = count();
+    co_await call_side_by_side(all.ref(), 100);  // 44,800 calls
+    allocated = count() - here;
+    allocated += co_await atoll::submit_to(1, count) - there;
+  }
+  EXPECT_EQ(allocated, 0U);
+  co_await all.stop();
+}
 
 }  // namespace allocation_sweep
 

@@ -22,11 +22,13 @@ struct failing_state {
   bool on = false;
 };
 constinit thread_local failing_state failing;
+constinit thread_local std::uint64_t made_here = 0;
 constinit std::atomic<std::int64_t> alive{0};
 
 /// Called with each allocation.
 bool fails_now() noexcept {
   failing_state& f = failing;
+  ++made_here;
   if (!f.on) return false;
   const std::uint64_t n = ++f.allocations;
   if (f.first == 0 || n < f.first || n - f.first >= f.count) return false;
@@ -47,6 +49,7 @@ alloc_failures::~alloc_failures() {
 }
 std::uint64_t alloc_failures::allocations() const noexcept { return failing.allocations; }
 std::uint64_t alloc_failures::failed() const noexcept { return failing.failed; }
+std::uint64_t alloc_failures::of_this_thread() noexcept { return made_here; }
 std::int64_t alloc_failures::blocks_alive() noexcept { return alive.load(std::memory_order_relaxed); }
 
 namespace {

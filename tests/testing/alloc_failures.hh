@@ -40,6 +40,8 @@ class alloc_failures {
   [[nodiscard]] std::uint64_t allocations() const noexcept;
   [[nodiscard]] std::uint64_t failed() const noexcept;
 
+  /// Calls of operator new that this thread has made so far, also while no failures are on.
+  static std::uint64_t of_this_thread() noexcept;
   /// Blocks of operator new that exist, of all threads.
   static std::int64_t blocks_alive() noexcept;
 
