@@ -2,7 +2,6 @@
 // Copyright the Atoll authors
 //
 // Calls between shards and the life of a service, with a failure at each allocation of either shard in turn.
-#include <array>
 #include <atomic>
 #include <future>
 #include <optional>
@@ -77,8 +76,8 @@ atoll::future<> call_in_each_way(atoll::sharded_ref<steady> all, int times) {
   }
 }
 
-atoll::future<> call_side_by_side(atoll::sharded_ref<steady> all, int times) {
-  std::array<std::optional<atoll::future<>>, 64> callers;
+atoll::future<> call_side_by_side(atoll::sharded_ref<steady> all, int times,
+                                  std::vector<std::optional<atoll::future<>>>& callers) {
   for (auto& each : callers) each.emplace(call_in_each_way(all, times));
   for (auto& each : callers) co_await std::move(*each);
 }
@@ -88,12 +87,13 @@ ATOLL_TEST(calls, allocate_nothing_once_the_free_lists_are_filled) {
   atoll::sharded<steady> all;
   co_await all.start();
   const auto count = [] { return atoll::testing::alloc_failures::of_this_thread(); };
+  std::vector<std::optional<atoll::future<>>> callers(64);
   std::uint64_t allocated = 1;
   // A round may have more calls under way at once than those before it, and then fills the lists with more blocks.
   for (int round = 0; round < 50 && allocated > 0; ++round) {
     const auto there = co_await atoll::submit_to(1, count);
     const auto here = count();
-    co_await call_side_by_side(all.ref(), 100);  // 44,800 calls
+    co_await call_side_by_side(all.ref(), 100, callers);  // 44,800 calls
     allocated = count() - here;
     allocated += co_await atoll::submit_to(1, count) - there;
   }
