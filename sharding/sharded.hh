@@ -4,10 +4,12 @@
 // sharded<S>: one instance of a service on each shard of this process.
 //
 //   atoll::sharded<counter> counters;
-//   co_await counters.start(limit);                        // counter(limit), on every shard
+//   co_await counters.start(limit);                        // counter(limit), on every shard: see start_arguments.hh
 //   auto n = co_await counters.at(1).add("hits", 5);       // that shard's instance
 //   auto m = co_await counters.add("hits", 5);             // the shard that owns the key "hits"
 //   auto s = co_await counters.map_reduce(&counter::size, std::plus{}, 0);
+//   co_await counters.on_all(&counter::forget, std::string("hits"));        // any member function, on every instance
+//   std::vector<std::size_t> each = co_await counters.map(&counter::size);  // by shard
 //   co_await counters.stop();                              // S::stop() everywhere, then destruction
 //
 // sharded_ref<S> is the part of it that can be copied and sent: everything but start, stop and local.
@@ -17,22 +19,25 @@
 // A container that is dropped while started is stopped by the runtime at its end, with a log line.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <concepts>
 #include <functional>
-#include <memory>
+#include <ranges>
 #include <vector>
 
-#include <atoll/actors/base/log.hh>
 #include <atoll/sharding/key_hash.hh>
 #include <atoll/sharding/ref.hh>
-#include <atoll/sharding/submit.hh>
+#include <atoll/sharding/service_host.hh>
 
 namespace atoll_root::atoll {
 
 template <class S>
+class sharded;
+
+template <class S>
 class sharded_ref : public service_description<S>::template refs<sharded_ref<S>> {
+  template <class Method, class... A>
+  using result_of = detail::unwrapped<std::invoke_result_t<Method&, S&, A...>>;
+
  public:
   sharded_ref() noexcept = default;
   explicit sharded_ref(service_core& core) noexcept : core_(&core) {}
@@ -46,18 +51,55 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     return bounded;
   }
 
-  /// Calls `method` (a member function of S: plain or returning a future) on every shard and folds the
-  /// results in shard order, starting with `initial`. The first failure in shard order is the result.
-  template <class R, class Reduce, class T>
-  future<T> map_reduce(R (S::*method)(), Reduce reduce, T initial) const {
-    return fold(method, std::move(reduce), std::move(initial));
+  // What follows calls `method` on several instances at once, with a copy of the arguments for each: a public member
+  // function of S, described or not, or a function without captures that takes an S& first; plain or returning a
+  // future. All are waited for; the first failure in shard order is the result.
+
+  template <class Method, class... A>
+  future<> on_all(Method method, A... arguments) const {
+    return run_on(all_shards(), method, std::tuple<A...>(std::move(arguments)...));
   }
-  template <class R, class Reduce, class T>
-  future<T> map_reduce(R (S::*method)() const, Reduce reduce, T initial) const {
-    return fold(method, std::move(reduce), std::move(initial));
+  /// On every instance but this shard's.
+  template <class Method, class... A>
+  future<> on_others(Method method, A... arguments) const {
+    auto others = all_shards();
+    std::erase(others, this_shard_id());
+    return run_on(std::move(others), method, std::tuple<A...>(std::move(arguments)...));
+  }
+  /// On the instances of these shards: any range of shard_id.
+  template <std::ranges::input_range Shards, class Method, class... A>
+  future<> on(const Shards& shards, Method method, A... arguments) const {
+    return run_on(std::vector<shard_id>(std::ranges::begin(shards), std::ranges::end(shards)), method,
+                  std::tuple<A...>(std::move(arguments)...));
+  }
+  /// The results by shard.
+  template <class Method, class... A>
+  auto map(Method method, A... arguments) const -> future<std::vector<result_of<Method, A...>>> {
+    using R = result_of<Method, A...>;
+    static_assert(!std::is_void_v<R>, "map() collects results: for none there is on_all()");
+    auto parts = call_on<R>(all_shards(), method, std::tuple<A...>(std::move(arguments)...));
+    std::vector<result<R>> arrived;
+    arrived.reserve(parts.size());
+    for (auto& part : parts) arrived.push_back(co_await as_result(std::move(part)));
+    std::vector<R> values;
+    values.reserve(arrived.size());
+    for (auto& part : arrived) {
+      if (!part) co_return std::move(part).error();
+      values.push_back(*std::move(part));
+    }
+    co_return values;
+  }
+  /// Folds the results in shard order, starting with `initial`.
+  template <class Method, class Reduce, class T, class... A>
+  future<T> map_reduce(Method method, Reduce reduce, T initial, A... arguments) const {
+    auto parts = co_await or_fail(map(method, std::move(arguments)...));
+    using R = result_of<Method, A...>;
+    for (auto&& part : parts) initial = reduce(std::move(initial), R(std::move(part)));
+    co_return initial;
   }
 
   [[nodiscard]] service_core& core() const noexcept { return *core_; }
+  [[nodiscard]] service_core* core_or_null() const noexcept { return core_; }
 
   template <class Tag, class... A>
   auto atoll_call(A&&... arguments) const {
@@ -74,35 +116,51 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   duration timeout_ = no_timeout;
 
  private:
-  template <class Method, class Reduce, class T>
-  future<T> fold(Method method, Reduce reduce, T folded) const {
-    using R = detail::unwrapped<decltype((std::declval<S&>().*method)())>;
-    static_assert(sendable<R>, "what map_reduce brings from each shard has to be sendable");
+  friend class sharded<S>;
+
+  [[nodiscard]] std::vector<shard_id> all_shards() const {
+    ATOLL_ASSERT(core_ != nullptr, "calls through an empty sharded_ref");
+    std::vector<shard_id> all(core_->shards());
+    for (shard_id s = 0; s < all.size(); ++s) all[s] = s;
+    return all;
+  }
+
+  template <class R, class Method, class... A>
+  std::vector<future<R>> call_on(const std::vector<shard_id>& shards, Method method,
+                                 const std::tuple<A...>& arguments) const {
+    static_assert(travels_as_function<Method>,
+                  "what is called on other shards must have no captures. Give what it needs as arguments after it");
+    static_assert((sendable<A> && ...), "the arguments travel to other shards");
+    static_assert((std::copy_constructible<A> && ...), "each instance gets a copy of the arguments");
+    static_assert(sendable<R>, "what comes back from each shard has to be sendable");
     std::vector<future<R>> parts;
-    for (shard_id s = 0; s < core_->shards(); ++s) {
-      parts.push_back(start_call<R>(core_, s, timeout_, [method](void* instance) {
-        auto bound = [instance, method] { return (static_cast<S*>(instance)->*method)(); };
+    parts.reserve(shards.size());
+    for (const shard_id to : shards) {
+      auto work = [method, packed = arguments](void* instance) mutable {
+        auto bound = [&] {
+          return std::apply([&](A&... a) { return std::invoke(method, *static_cast<S*>(instance), std::move(a)...); },
+                            packed);
+        };
         return detail::invoke_and_await(bound);
-      }));
+      };
+      parts.push_back(start_call<R>(core_, to, timeout_, std::move(work)));
     }
-    // All are waited for, also after a failure: the first one in shard order is reported.
-    std::vector<result<R>> arrived;
-    for (auto& part : parts) arrived.push_back(co_await as_result(std::move(part)));
-    for (auto& part : arrived) {
-      if (!part) co_return std::move(part).error();
-      folded = reduce(std::move(folded), *std::move(part));
+    return parts;
+  }
+  template <class Method, class... A>
+  future<> run_on(std::vector<shard_id> shards, Method method, std::tuple<A...> arguments) const {
+    auto parts = call_on<result_of<Method, A...>>(shards, method, arguments);
+    std::optional<error> first;
+    for (auto& part : parts) {
+      auto outcome = co_await as_result(std::move(part));
+      if (!outcome && !first) first = std::move(outcome).error();
     }
-    co_return folded;
+    if (first) co_await fail(std::move(*first));
   }
 };
 
 template <class S>
 inline constexpr bool enable_sendable<sharded_ref<S>> = true;
-
-template <class S>
-concept stoppable = requires(S& s) {
-  { s.stop() } -> std::same_as<future<>>;
-};
 
 /// A base for services whose instances call each other: `class cache : public atoll::peering<cache>`. The member
 /// functions that use peers() are defined after ATOLL_SERVICE, which is what gives the refs their methods.
@@ -113,60 +171,29 @@ class peering {
   [[nodiscard]] sharded_ref<S> peers() const noexcept { return sharded_ref<S>(*core_); }
 
  private:
-  template <class>
-  friend class sharded;
+  friend class service_host<S>;
   service_core* core_ = nullptr;
 };
 
 template <class S>
 class sharded : public sharded_ref<S> {
  public:
-  sharded() = default;
-  sharded(const sharded&) = delete;
-  sharded& operator=(const sharded&) = delete;
-  ~sharded() {
-    if (on_shard() && runs()) {
-      log_warning("sharded {} dropped without stop(): it runs until the end of the process", this->core_->name());
-    }
-  }
-
   /// A handle for other shards and other services, also before start().
-  [[nodiscard]] sharded_ref<S> ref() { return sharded_ref<S>(core_or_new()); }
+  [[nodiscard]] sharded_ref<S> ref() {
+    this->core_ = &host_.core();
+    return sharded_ref<S>(*this->core_);
+  }
 
   /// Makes S(arguments...) on every shard, from copies of the arguments. If one constructor fails, the
   /// instances made are stopped and destroyed and its error is the result.
   template <class... A>
   future<> start(A... arguments) {
-    static_assert((sendable<A> && ...), "the arguments of start() travel to every shard");
-    ATOLL_ASSERT(!runs(), "start() of a started service");
-    service_core& core = core_or_new();
-    // Named before the co_await, as docs/compilers.md says.
-    const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
-      auto instance = make_instance(packed);
-      if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
-      core.open(instance.release());
-    };
-    core.stop_all = [&core] { return stop_everywhere(core); };
-    // In no caller's context: a deadline that passes half-way would leave half a service.
-    auto made = co_await as_result(with_context({}, [&make] { return on_all_shards(make); }));
-    if (made) co_return;
-    static_cast<void>(co_await as_result(stop()));
-    co_await fail(std::move(made).error());
+    return host_.start(ref().all_shards(), std::move(arguments)...);
   }
 
   /// Two phases: S::stop() on every shard, while calls are still served; then no new calls, those being
   /// served are waited for, and the instances are destroyed. The first failure of an S::stop() is the result.
-  future<> stop() {
-    if (!runs()) return make_ready_future();
-    service_core& core = *this->core_;
-    core.stop_all = nullptr;
-    auto stopped = detail::invoke_safely(stop_everywhere, core);
-    // Without memory to begin with, it is as before.
-    if (stopped.available() && stopped.failed() && core.instance() != nullptr) {
-      core.stop_all = [&core] { return stop_everywhere(core); };
-    }
-    return stopped;
-  }
+  future<> stop() { return host_.stop(); }
 
   /// This shard's instance. REQUIRES: started.
   [[nodiscard]] S& local() const noexcept {
@@ -176,58 +203,7 @@ class sharded : public sharded_ref<S> {
   }
 
  private:
-  [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->stop_all != nullptr; }
-
-  service_core& core_or_new() {
-    // A core that only we hold is of a runtime that has ended.
-    if (owned_ == nullptr || owned_.use_count() == 1) {
-      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count());
-      local_sharding().cores.push_back(owned_);
-      this->core_ = owned_.get();
-    }
-    return *this->core_;
-  }
-
-  template <class Arguments>
-  static std::unique_ptr<S> make_instance(const Arguments& arguments) {
-    return std::apply([](const auto&... a) { return std::make_unique<S>(a...); }, arguments);
-  }
-
-  static future<> stop_everywhere(service_core& core) {
-    return with_context({}, [&core] { return stop_in_phases(core); });
-  }
-
-  static future<> destroy_here(service_core& core) {
-    const std::unique_ptr<S> last(static_cast<S*>(co_await core.close()));
-  }
-
-  static future<> stop_in_phases(service_core& core) {
-    result<void> stopped;
-    if constexpr (stoppable<S>) {
-      std::array<bool, shards_max> told{};  // each shard's own
-      const auto tell = [&core, &told] {
-        auto* instance = static_cast<S*>(core.instance());
-        const bool first = !std::exchange(told[this_shard_id()], true);
-        return first && instance != nullptr ? instance->stop() : make_ready_future();
-      };
-      const auto all_told = [&told] { return std::ranges::count(told, true) == shard_count(); };
-      // Where there is no memory to ask a shard, it is asked again: its instance must not go unprepared.
-      for (bool again = false; !all_told(); again = true) {
-        if (again) co_await yield();
-        auto outcome = co_await as_result(on_all_shards(tell));
-        const bool is_ours = !outcome && outcome.error().code() == status_code::resource_exhausted && !all_told();
-        if (stopped && !is_ours) stopped = std::move(outcome);
-      }
-    }
-    while (true) {
-      auto destroyed = co_await as_result(on_all_shards([&core] { return destroy_here(core); }));
-      if (destroyed || destroyed.error().code() != status_code::resource_exhausted) break;
-      co_await yield();  // no memory to ask a shard: its instance has to go all the same
-    }
-    if (!stopped) co_await fail(std::move(stopped).error());
-  }
-
-  std::shared_ptr<service_core> owned_;
+  service_host<S> host_;
 };
 
 }  // namespace atoll_root::atoll

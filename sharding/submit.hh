@@ -23,12 +23,12 @@ auto submit_to(shard_id to, F f) -> future<detail::unwrapped<std::invoke_result_
                        [f = std::move(f)](void*) mutable { return detail::invoke_and_await(f); });
 }
 
-/// Runs a copy of f on every shard and waits for all; the first failure in shard order is the result.
+/// Runs a copy of f on each of these shards and waits for all; the first failure in their order is the result.
 template <class F>
-future<> on_all_shards(F f) {
+future<> on_shards(std::vector<shard_id> shards, F f) {
   std::vector<future<>> started;
-  started.reserve(shard_count());
-  for (shard_id s = 0; s < shard_count(); ++s) {
+  started.reserve(shards.size());
+  for (const shard_id s : shards) {
     // A shard that can't be told, for want of memory, must not keep us from waiting for the others.
     const auto tell = [&f, s] {
       return submit_to(s, [f]() mutable { return detail::invoke_and_await(f).discard_value(); });
@@ -41,6 +41,14 @@ future<> on_all_shards(F f) {
     if (!outcome && !first) first = outcome.error();
   }
   if (first) co_await fail(*first);
+}
+
+/// Runs a copy of f on every shard.
+template <class F>
+future<> on_all_shards(F f) {
+  std::vector<shard_id> all(shard_count());
+  for (shard_id s = 0; s < all.size(); ++s) all[s] = s;
+  return on_shards(std::move(all), std::move(f));
 }
 
 }  // namespace atoll_root::atoll

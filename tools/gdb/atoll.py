@@ -118,7 +118,7 @@ class Task:
         context = base["context"]["context_"]
         if int(context) != 0:
             self.cancelled = bool(context["reason_"]["_M_payload"]["_M_engaged"])
-            deadline = nanoseconds(context["values"]["deadline"])
+            deadline = nanoseconds(context["values_"]["deadline"])
             if deadline != NEVER:
                 self.deadline = deadline - shard.now
 
