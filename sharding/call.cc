@@ -8,7 +8,6 @@
 
 namespace atoll_root::atoll {
 
-static_assert(sizeof(call_message) <= 64, "a message's head is one cache line");
 static_assert(shards_max <= UINT16_MAX + 1);
 
 error no_such_shard(shard_id shard) {
@@ -16,44 +15,81 @@ error no_such_shard(shard_id shard) {
           "this process has " + std::to_string(shard_count()) + " shards, none is number " + std::to_string(shard)};
 }
 
-call_message::call_message(service_core* core, shard_id to, task::run_function* execute) noexcept
+call_message::call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
+                           std::uint64_t key) noexcept
     : task(execute, nullptr, this_shard().group),
       from_(static_cast<std::uint16_t>(this_shard_id())),
       to_(static_cast<std::uint16_t>(to)),
-      core_(core) {
+      method_(static_cast<std::uint16_t>(method)),
+      core_(core),
+      key_(key) {
   task::ordered = true;
   std::uint32_t depth = 0;
-  if (const call_context* context = this_shard().context) {
+  if (call_context* context = this_shard().context) {
     depth = context->values().depth;
     deadline_ = context->values().deadline;
     trace_id_ = context->values().trace_id;
+    if (context->own_turn() != 0 || context->holders()) [[unlikely]]
+      holders_ = holders_of(*context);
   }
   depth_ = static_cast<std::uint16_t>(std::min(depth + 1, depth_max));
 }
 
-std::optional<error> call_message::arrive(void*& instance) noexcept {
-  if (given_up_ != status_code::ok) return error(given_up_);
-  if (deadline_ != never && deadline_ <= coarse_now()) {
-    return error(status_code::deadline_exceeded, "deadline exceeded before the call was started");
+std::shared_ptr<const serial_hold> call_message::holders_of(call_context& context) noexcept {
+  const auto& above = context.holders();
+  const std::uint32_t length = above ? above->length : 0;
+  if (context.own_turn() == 0 || length >= turns::holders_max) return above;
+  try {
+    return std::make_shared<serial_hold>(serial_hold{context.own_turn(), length + 1, above});
+  } catch (const std::bad_alloc&) {
+    return above;  // a circle is then found by its deadline
   }
-  if (core_ != nullptr) {
-    instance = core_->enter();
-    if (instance == nullptr) return core_->not_running();
-    entered_ = true;
+}
+
+call_message::arrival call_message::arrive(void*& instance, std::optional<error>& refused) noexcept {
+  const auto refuse = [&refused](error e) {
+    refused.emplace(std::move(e));
+    return arrival::refuse;
+  };
+  if (is_given_up()) return refuse(error(given_up_));
+  if (deadline_ != never && deadline_ <= coarse_now()) {
+    return refuse(error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
   }
   try {
-    task::context =
-        context_ptr::make({.deadline = deadline_, .depth = depth_, .group = task::group, .trace_id = trace_id_});
+    if (core_ != nullptr) {
+      instance = entered_ ? core_->instance() : core_->enter();
+      if (instance == nullptr) return refuse(core_->not_running());
+      entered_ = true;
+      if (turns* bounds = core_->turns_of(method_); bounds != nullptr && place_ == place::none) {
+        switch (bounds->enter(*this, key_)) {
+          case turns::entry::taken:
+            break;
+          case turns::entry::waits:
+            place_ = place::waits;
+            return arrival::wait;
+          case turns::entry::full:
+            return refuse(error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
+          case turns::entry::holds_it_itself:
+            return refuse(error(status_code::failed_precondition,
+                                core_->name() + " serves one call at a time, and this one was made to serve that one: it "
+                                                "would wait for itself"));
+        }
+      }
+    }
+    task::context = context_ptr::make({.deadline = deadline_, .depth = depth_, .group = task::group, .trace_id = trace_id_});
   } catch (const std::bad_alloc&) {
-    return error(status_code::resource_exhausted);
+    return refuse(error(status_code::resource_exhausted));
   }
+  if (turn_ != 0 || holders_) task::context->set_holders(holders_, turn_);
   progress_ = progress::running;
-  return std::nullopt;
+  return arrival::serve;
 }
 
 void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
   auto& local = local_sharding();
   if (core_ != nullptr) local.calls_served.add(outcome);
+  if (place_ == place::has_turn) core_->turns_of(method_)->leave(key_);
+  place_ = place::none;
   if (std::exchange(entered_, false)) core_->leave();
   this_shard().context = nullptr;
   task::context = context_ptr();
@@ -100,6 +136,7 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
   switch (message.progress_) {
     case call_message::progress::queued:
       message.given_up_ = why;
+      if (message.place_ == call_message::place::waits) message.core_->turns_of(message.method_)->give_up(message.key_);
       break;
     case call_message::progress::running:
       if (message.task::context) message.task::context->cancel(error(why, "the caller has given the call up"));

@@ -39,21 +39,36 @@ class call_message : public task {
   /// True for a call that must not wait behind others: see outbox.hh.
   [[nodiscard]] bool passes_bounds() const noexcept { return core_ == nullptr || depth_ > 1; }
 
+  // For turns.
+  [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
+  [[nodiscard]] const serial_hold* holders() const noexcept { return holders_.get(); }
+  void has_turn(std::uint64_t id) noexcept {
+    place_ = place::has_turn;
+    turn_ = id;
+  }
+  void has_no_turn() noexcept { place_ = place::none; }
+
  protected:
-  call_message(service_core* core, shard_id to, task::run_function* execute) noexcept;
+  call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
+               std::uint64_t key) noexcept;
   ~call_message() = default;
 
   // The callee's.
-  /// Puts the call's context in force and finds the instance. The error for the caller if that fails.
-  std::optional<error> arrive(void*& instance) noexcept;
+  enum class arrival : std::uint8_t { serve, wait, refuse };
+  /// Finds the instance, takes a turn there, and makes the call's context. To wait: it is executed again when it has its
+  /// turn. To refuse: with this error for the caller.
+  arrival arrive(void*& instance, std::optional<error>& refused) noexcept;
   /// The outcome is stored: counts it and sends the record back, to run `complete` on the caller's shard.
   void send_back(status_code outcome, task::run_function* complete) noexcept;
 
  private:
   friend class call_caller;
   enum class progress : std::uint8_t { queued, running, over };
+  enum class place : std::uint8_t { none, waits, has_turn };
 
   static constexpr std::uint32_t depth_max = UINT16_MAX;
+
+  static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
 
   std::uint16_t depth_ = 0;
   std::uint16_t from_;
@@ -61,9 +76,15 @@ class call_message : public task {
   status_code given_up_ = status_code::ok;  // by the caller, before it was started
   progress progress_ = progress::queued;    // written by the callee only
   bool entered_ = false;                    // the core counts this call
+  place place_ = place::none;               // among those that the instance serves
+  std::uint16_t method_;                    // whose bounds hold: 0 the service's, n those of method n - 1
   service_core* core_;                      // null: the call is to the shard itself
   time_point deadline_ = never;
   std::uint64_t trace_id_ = 0;
+  // Used where there are bounds.
+  std::uint64_t key_;
+  std::uint64_t turn_ = 0;
+  std::shared_ptr<const serial_hold> holders_;
 };
 
 /// The part that only the caller's shard touches, but for the note, which travels.
@@ -160,12 +181,29 @@ class call_record final : public call_message {
   };
 
   call_record(service_core* core, shard_id to, F work)
-      : call_message(core, to, &execute), work_(std::move(work)), caller_(*this) {}
+      : call_message(core, to, &execute, method_of(work), key_of(work)), work_(std::move(work)), caller_(*this) {}
+
+  static std::size_t method_of(const F& work) noexcept {
+    if constexpr (requires { work.method; }) return work.method;
+    return 0;
+  }
+  static std::uint64_t key_of(const F& work) noexcept {
+    if constexpr (requires { work.key(); }) return work.key();
+    return 0;
+  }
 
   static void execute(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
     void* instance = nullptr;
-    if (auto refused = self.arrive(instance)) return self.end_with_error(std::move(*refused));
+    std::optional<error> refused;
+    switch (self.arrive(instance, refused)) {
+      case arrival::serve:
+        break;
+      case arrival::wait:
+        return;
+      case arrival::refuse:
+        return self.end_with_error(std::move(*refused));
+    }
     future<R> f = self.begin(instance);
     if (f.available()) return self.end_with(f);
     self.task::run = &finish;

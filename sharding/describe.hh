@@ -10,6 +10,9 @@
 // The name is the service's identity on the wire: package and service as gRPC has them. ATOLL_METHOD names a
 // public member function and each of its parameters in order; at most one in key(...), which says that
 // calls are routed by it. Parameters and results are sendable values, the function returns atoll::future.
+// Options: ATOLL_METHOD_WITH((.concurrency = 8, .queue = 100), read, key(name)) bounds how many calls of that method an
+// instance serves at a time. A member `static constexpr atoll::service_options options{.concurrency = 1}` of the class
+// does so for all methods without bounds of their own. Without either, calls interleave: while one awaits, others run.
 // A description is types only (Boost.Hana tuples of them): nothing is registered and nothing runs.
 #pragma once
 
@@ -18,16 +21,31 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 #include <atoll/actors/base/text.hh>
 #include <atoll/actors/future/future.hh>
 #include <atoll/sharding/message.hh>
 #include <atoll/sharding/sendable.hh>
+#include <atoll/sharding/turns.hh>
 
 namespace atoll_root::atoll {
 
 /// Stands for "no parameter is the key".
 inline constexpr std::size_t no_key = static_cast<std::size_t>(-1);
+
+/// What a class says of all its methods: `static constexpr atoll::service_options options{...}`.
+struct service_options {
+  std::uint32_t concurrency = 0;                       // calls that an instance serves at a time; 0: any number
+  std::uint32_t queue = turn_options::queue_default;  // calls that wait for their turn; more get `resource_exhausted`
+};
+
+/// What ATOLL_METHOD_WITH says of one method.
+struct method_options {
+  std::uint32_t concurrency = 0;                       // as above, for this method alone; 0: as the service
+  std::uint32_t queue = turn_options::queue_default;  // as above
+  bool per_key = false;                                // concurrency and queue hold for each key(...) apart
+};
 
 namespace detail {
 
@@ -117,6 +135,10 @@ struct method_traits {
   static_assert(detail::check_signature<Tag, typename signature::plain>::ok);
   static_assert(parameters.count == arity, "ATOLL_METHOD names every parameter of the method, in order, and no other");
   static_assert(parameters.keys <= 1, "a method has one key(...) at most");
+
+  static constexpr method_options options = Tag::options;
+  static_assert(!options.per_key || key != no_key, "per_key is for methods with a key(...)");
+  static_assert(!options.per_key || options.concurrency != 0, "per_key says for whom concurrency is: give both");
 };
 
 template <class S>
@@ -126,6 +148,53 @@ concept described_service = requires { atoll_service_of(std::type_identity<S>{})
 template <described_service S>
 using service_description = decltype(atoll_service_of(std::type_identity<S>{}));
 
+namespace detail {
+
+template <class S>
+constexpr service_options options_of_service() noexcept {
+  if constexpr (requires { static_cast<const service_options&>(S::options); }) {
+    return S::options;
+  } else {
+    return {};
+  }
+}
+
+template <class Tag, class Methods>
+struct method_position;
+template <class Tag, class... Tags>
+struct method_position<Tag, boost::hana::tuple<Tags...>> {
+  static constexpr std::size_t value = [] {
+    std::size_t at = 0;
+    static_cast<void>(((std::is_same_v<Tag, Tags> || (++at, false)) || ...));
+    return at;
+  }();
+};
+
+/// Where the bounds for a method are: 0 stands for the service's.
+template <class Tag>
+inline constexpr std::size_t bounds_of = 0;
+template <class Tag>
+  requires(Tag::options.concurrency != 0)
+inline constexpr std::size_t bounds_of<Tag> =
+    1 + method_position<Tag, typename service_description<typename method_traits<Tag>::service>::methods>::value;
+
+}  // namespace detail
+
+/// The bounds of a service, then of its methods; empty where there are none.
+template <described_service S>
+std::vector<turn_options> bounds_of_service() {
+  constexpr auto own = detail::options_of_service<S>();
+  bool any = own.concurrency != 0;
+  std::vector<turn_options> all{{.concurrency = own.concurrency, .queue = own.queue}};
+  boost::hana::for_each(typename service_description<S>::methods{}, [&]<class Tag>(Tag) {
+    constexpr method_options method = Tag::options;
+    any = any || method.concurrency != 0;
+    all.push_back({.concurrency = method.concurrency, .queue = method.queue, .per_key = method.per_key});
+  });
+  if (!any) all.clear();
+  return all;
+}
+
 /// Calls f with each method tag of the service, in order.
 template <described_service S, class F>
 constexpr void for_each_method(F f) {
@@ -134,7 +203,8 @@ constexpr void for_each_method(F f) {
 
 }  // namespace atoll_root::atoll
 
-#define ATOLL_METHOD(method, ...) (method, #__VA_ARGS__)
+#define ATOLL_METHOD(method, ...) (method, #__VA_ARGS__, )
+#define ATOLL_METHOD_WITH(options, method, ...) (method, #__VA_ARGS__, ATOLL_DETAIL_UNWRAP options)
 
 #define ATOLL_SERVICE(Class, full_name, ...)                                                                          \
   struct atoll_service_description_of_##Class {                                                                       \
@@ -156,11 +226,12 @@ constexpr void for_each_method(F f) {
 
 #define ATOLL_DETAIL_METHOD_TAG(Class, method) \
   ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_TAG_, Class, ATOLL_DETAIL_UNWRAP method)
-#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names)                                                              \
+#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names, ...)                                                         \
   struct method_##method {                                                                                          \
     static constexpr auto pointer = &Class::method;                                                                 \
     [[maybe_unused]] static constexpr std::string_view name = #method;                                              \
     [[maybe_unused]] static constexpr std::string_view parameters = names;                                          \
+    [[maybe_unused]] static constexpr ::atoll_root::atoll::method_options options{__VA_ARGS__};                     \
   };                                                                                                                \
   template <class Caller, class Plain>                                                                              \
   struct call_##method;                                                                                             \
@@ -172,9 +243,9 @@ constexpr void for_each_method(F f) {
   };
 
 #define ATOLL_DETAIL_METHOD_NAME(_, method) ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_NAME_, ATOLL_DETAIL_UNWRAP method)
-#define ATOLL_DETAIL_METHOD_NAME_(method, names) method_##method
+#define ATOLL_DETAIL_METHOD_NAME_(method, names, ...) method_##method
 
 #define ATOLL_DETAIL_METHOD_BASE(Caller, method) \
   ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_BASE_, Caller, ATOLL_DETAIL_UNWRAP method)
-#define ATOLL_DETAIL_METHOD_BASE_(Caller, method, names) \
+#define ATOLL_DETAIL_METHOD_BASE_(Caller, method, names, ...) \
   call_##method<Caller, typename ::atoll_root::atoll::method_traits<method_##method>::signature::plain>

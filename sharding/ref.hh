@@ -18,21 +18,36 @@
 
 #include <atoll/sharding/call.hh>
 #include <atoll/sharding/describe.hh>
+#include <atoll/sharding/key_hash.hh>
 
 namespace atoll_root::atoll {
 namespace detail {
+
+/// What a call of a described method carries.
+template <class Tag>
+struct method_call {
+  using traits = method_traits<Tag>;
+  static constexpr std::size_t method = bounds_of<Tag>;
+
+  auto operator()(void* instance) {
+    auto& service = *static_cast<typename traits::service*>(instance);
+    return std::apply([&service](auto&... a) { return (service.*Tag::pointer)(std::move(a)...); }, packed);
+  }
+  [[nodiscard]] std::uint64_t key() const noexcept
+    requires(traits::options.per_key)
+  {
+    return key_hash(std::get<traits::key>(packed));
+  }
+
+  typename traits::arguments packed;
+};
 
 /// Calls one described method on a shard.
 template <class Tag, class... A>
 auto call_method(service_core* core, shard_id to, duration timeout, A&&... arguments) {
   using traits = method_traits<Tag>;
-  using arguments_tuple = typename traits::arguments;
   return start_call<typename traits::result>(
-      core, to, timeout, [packed = arguments_tuple(std::forward<A>(arguments)...)](void* instance) mutable {
-        auto& service = *static_cast<typename traits::service*>(instance);
-        return std::apply([&service](auto&... unpacked) { return (service.*Tag::pointer)(std::move(unpacked)...); },
-                          packed);
-      });
+      core, to, timeout, method_call<Tag>{typename traits::arguments(std::forward<A>(arguments)...)});
 }
 
 }  // namespace detail

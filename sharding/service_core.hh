@@ -16,12 +16,19 @@
 #include <vector>
 
 #include <atoll/actors/future/future.hh>
+#include <atoll/sharding/turns.hh>
 
 namespace atoll_root::atoll {
 
 class service_core {
  public:
-  service_core(std::string_view name, shard_id shards) : name_(name), slots_(shards) {}
+  /// `bounds`: of the service, then of each method; empty where there are none.
+  service_core(std::string_view name, shard_id shards, const std::vector<turn_options>& bounds)
+      : name_(name), slots_(shards) {
+    for (auto& each : slots_) {
+      for (const auto& bound : bounds) each.bounds.emplace_back(bound);
+    }
+  }
   service_core(const service_core&) = delete;
   service_core& operator=(const service_core&) = delete;
   ~service_core() = default;
@@ -41,6 +48,15 @@ class service_core {
   /// Refuses new calls and waits for those being served; then gives the instance back for destruction.
   future<void*> close();
 
+  /// Who may be served here and now, for a method (see call_message); null: everybody.
+  [[nodiscard]] turns* turns_of(std::size_t method) noexcept {
+    slot& s = local();
+    if (s.bounds.empty()) [[likely]]
+      return nullptr;
+    turns& own = s.bounds[method];
+    return own.bounded() ? &own : nullptr;
+  }
+
   [[nodiscard]] error not_running() const;
 
   /// Set while started: stops the service on all shards. Used by the runtime for what was left running.
@@ -52,6 +68,7 @@ class service_core {
     std::uint32_t serving = 0;
     bool closed = true;
     std::optional<promise<>> drained;
+    std::vector<turns> bounds;
   };
 
   slot& local() noexcept { return slots_[this_shard_id()]; }

@@ -44,7 +44,7 @@ class service_host {
   service_core& core() {
     // A core that only we hold is of a runtime that has ended.
     if (owned_ == nullptr || owned_.use_count() == 1) {
-      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count());
+      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count(), bounds_of_service<S>());
       local_sharding().cores.push_back(owned_);
     }
     return *owned_;

@@ -11,6 +11,7 @@ context_ptr context_ptr::make(const call_values& values) {
   call_context* spare = on_shard() ? std::exchange(this_shard().spare_context, nullptr) : nullptr;
   if (spare == nullptr) return below(nullptr, values);
   spare->values_ = values;
+  spare->own_turn_ = 0;
   return context_ptr(spare);
 }
 
@@ -21,6 +22,7 @@ void context_ptr::free_spare(shard& s) noexcept {
 context_ptr context_ptr::below(call_context* parent, const call_values& values) {
   auto* made = ::new (pool_allocate(sizeof(call_context))) call_context(parent, values);
   if (parent != nullptr) {
+    made->set_holders(parent->holders_, parent->own_turn_);
     if (parent->reason_) {
       made->reason_ = *parent->reason_;
     } else {

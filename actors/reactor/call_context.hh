@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -34,6 +35,13 @@ struct call_values {
   std::uint64_t trace_id = 0;   // 0 where nobody traces
 
   [[nodiscard]] bool is_default() const noexcept { return deadline == never && depth == 0 && trace_id == 0; }
+};
+
+/// A turn of a service that serves one call at a time, held by the call that this work serves or by one above it.
+struct serial_hold {
+  std::uint64_t id;
+  std::uint32_t length;  // of the chain
+  std::shared_ptr<const serial_hold> above;
 };
 
 /// A wait that can be cancelled. `on_cancel` is called at most once, with the hook taken out of its list; it
@@ -89,6 +97,15 @@ class call_context : list_hook {
   /// Why it was cancelled; null while it was not.
   [[nodiscard]] const error* reason() const noexcept { return reason_ ? &*reason_ : nullptr; }
 
+  /// The turns held for this work, for the calls it makes.
+  [[nodiscard]] const std::shared_ptr<const serial_hold>& holders() const noexcept { return holders_; }
+  /// Those of the calls above, and the one of the call that this work serves; 0: none.
+  void set_holders(std::shared_ptr<const serial_hold> above, std::uint64_t own) noexcept {
+    holders_ = std::move(above);
+    own_turn_ = own;
+  }
+  [[nodiscard]] std::uint64_t own_turn() const noexcept { return own_turn_; }
+
   /// Has the hook called when the context is cancelled. REQUIRES: reason() is null.
   void add(cancel_hook& hook) noexcept {
     waits_.push_back(hook);
@@ -113,7 +130,7 @@ class call_context : list_hook {
   static void free(call_context* context) noexcept;
   /// Nothing in it is left of what it was used for.
   [[nodiscard]] bool is_as_new() noexcept {
-    return waits_.empty() && children_.empty() && !deadline_.armed() && !reason_;
+    return waits_.empty() && children_.empty() && !deadline_.armed() && !reason_ && !holders_;
   }
 
   call_values values_;
@@ -123,6 +140,8 @@ class call_context : list_hook {
   intrusive_list<call_context> children_;
   deadline_timer deadline_{*this};
   std::optional<error> reason_;
+  std::shared_ptr<const serial_hold> holders_;
+  std::uint64_t own_turn_ = 0;
 };
 
 inline context_ptr::context_ptr(call_context* context) noexcept : context_(context) {

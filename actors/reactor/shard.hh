@@ -89,6 +89,7 @@ struct shard {
   rng random;
   std::uint64_t failures_abandoned = 0;
   std::uint64_t scopes_leaked = 0;
+  std::uint64_t turns_taken = 0;  // of services that serve one call at a time
   std::uint64_t tasks_run = 0;
   std::uint64_t socket_bytes_read = 0;
   std::uint64_t socket_bytes_written = 0;

@@ -86,7 +86,8 @@ ATOLL_TEST(tcp, destroying_a_stream_whose_reader_was_woken_already_fails_the_rea
   auto c = co_await connect_pair();
   std::string buffer(16, '\0');
   auto waiting = c.a->read_some(buffer);
-  co_await c.b->write_all("x");
+  // Not awaited: a tick might let the loop poll before us.
+  auto written = c.b->write_all("x");
   // The edge has woken the read once poll() has seen it; the read itself runs in a later turn.
   while (!this_shard().io->poll()) continue;
   EXPECT_FALSE(waiting.available());
@@ -94,6 +95,7 @@ ATOLL_TEST(tcp, destroying_a_stream_whose_reader_was_woken_already_fails_the_rea
   const auto r = co_await as_result(std::move(waiting));
   ATOLL_REQUIRE(!r);
   EXPECT_EQ(r.error().code(), status_code::unavailable);
+  co_await std::move(written);
 }
 
 ATOLL_TEST(tcp, writing_to_a_peer_that_left_fails_as_unavailable) {

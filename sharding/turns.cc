@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/turns.hh>
+
+#include <atoll/sharding/call.hh>
+
+namespace atoll_root::atoll {
+namespace {
+
+/// Ids of turns: unique in the process while it lives.
+std::uint64_t next_hold() noexcept {
+  shard& s = this_shard();
+  return (std::uint64_t{s.id} << 48) | ++s.turns_taken;
+}
+
+bool holds(const serial_hold* chain, std::uint64_t id) noexcept {
+  for (; chain != nullptr; chain = chain->above.get()) {
+    if (chain->id == id) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void turns::take(line& l, call_message& call) noexcept {
+  l.hold = next_hold();
+  call.has_turn(l.hold);
+}
+
+turns::entry turns::enter(call_message& call, std::uint64_t key) {
+  line& l = line_of(key);
+  if (l.running < options_.concurrency) {
+    ++l.running;
+    take(l, call);
+    return entry::taken;
+  }
+  if (options_.concurrency == 1 && holds(call.holders(), l.hold)) return entry::holds_it_itself;
+  if (l.waiting >= options_.queue) return entry::full;
+  ++l.waiting;
+  ++waiting_;
+  l.queue.push(call);
+  return entry::waits;
+}
+
+void turns::leave(std::uint64_t key) noexcept {
+  line& l = line_of(key);
+  while (!l.queue.empty()) {
+    auto& next = static_cast<call_message&>(l.queue.pop());
+    if (next.is_given_up()) {
+      --l.given_up;
+      next.has_no_turn();
+      schedule(next);
+      continue;
+    }
+    --l.waiting;
+    --waiting_;
+    take(l, next);
+    return schedule(next);
+  }
+  if (--l.running == 0 && options_.per_key) lines_.erase(key);
+}
+
+void turns::give_up(std::uint64_t key) noexcept {
+  line& l = line_of(key);
+  --l.waiting;
+  --waiting_;
+  // Half of the queue at least goes at a time, so that each costs little.
+  if (++l.given_up <= l.waiting) return;
+  l.given_up = 0;
+  run_queue stay;
+  while (!l.queue.empty()) {
+    auto& each = static_cast<call_message&>(l.queue.pop());
+    if (each.is_given_up()) {
+      each.has_no_turn();
+      schedule(each);
+    } else {
+      stay.push(each);
+    }
+  }
+  l.queue = stay;
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// How many calls one instance serves at a time. Internal to atoll; services say it in their options: describe.hh.
+//
+// A call that finds its turns taken waits in order, at most `queue` of them: more are refused with `resource_exhausted`.
+// With `per_key`, the limit holds for each key apart (by the key's hash: keys that share one wait for each other, too).
+// A call that could only wait for itself, because a call above it holds the one turn, is refused with
+// `failed_precondition`: the chain of holders travels with the calls. Chains of more than `holders_max` are not followed.
+// Shard rules: an instance's, on its shard. Cost: a turn that is free is taken in some ns; per key, one hash look-up.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <atoll/actors/reactor/task.hh>
+
+namespace atoll_root::atoll {
+
+class call_message;
+struct serial_hold;
+
+/// Bounds of a service, or of a method alone.
+struct turn_options {
+  static constexpr std::uint32_t queue_default = 1024;
+
+  std::uint32_t concurrency = 0;         // calls served at a time; 0: any number
+  std::uint32_t queue = queue_default;  // calls that wait
+  bool per_key = false;
+};
+
+class turns {
+ public:
+  static constexpr std::uint32_t holders_max = 1024;
+
+  enum class entry : std::uint8_t { taken, waits, full, holds_it_itself };
+
+  explicit turns(const turn_options& options) noexcept : options_(options) {}
+
+  /// Takes a turn for a call, or puts it in the queue.
+  entry enter(call_message& call, std::uint64_t key);
+  /// Ends a turn: the next in the queue is scheduled, and has it.
+  void leave(std::uint64_t key) noexcept;
+  /// A waiting call was given up: it is scheduled, without a turn, at once or with the next of its kind.
+  void give_up(std::uint64_t key) noexcept;
+
+  [[nodiscard]] bool bounded() const noexcept { return options_.concurrency != 0; }
+  [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_; }
+
+ private:
+  struct line {
+    std::uint32_t running = 0;
+    std::uint32_t waiting = 0;
+    std::uint32_t given_up = 0;  // of those in the queue
+    std::uint64_t hold = 0;      // who has the turn, where there is one
+    run_queue queue;
+  };
+
+  line& line_of(std::uint64_t key) { return options_.per_key ? lines_[key] : one_; }
+  static void take(line& l, call_message& call) noexcept;
+
+  turn_options options_;
+  std::uint32_t waiting_ = 0;
+  line one_;
+  std::unordered_map<std::uint64_t, line> lines_;  // of keys in use
+};
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/turns.hh>
+
+#include <map>
+
+#include <atoll/actors/future/sleep.hh>
+#include <atoll/sharding/sharded.hh>
+#include <atoll/testing/atoll_test.hh>
+
+namespace {
+
+using namespace std::chrono_literals;
+using atoll::as_result;
+using atoll::future;
+using atoll::sharded;
+using atoll::status_code;
+
+/// Counts how many of its calls run at a time.
+struct crowd {
+  int now = 0;
+  int most = 0;
+  future<> visit() {
+    most = std::max(most, ++now);
+    co_await atoll::sleep(20us);
+    co_await atoll::yield();
+    --now;
+  }
+};
+
+class diary : public atoll::peering<diary> {
+ public:
+  static constexpr atoll::service_options options{.concurrency = 1, .queue = 50};
+
+  future<> write(int line) {
+    co_await crowd_.visit();
+    lines_.push_back(line);
+  }
+  future<std::vector<int>> read() const { return atoll::make_ready_future<std::vector<int>>(lines_); }
+  /// Calls this method of the shards in turn; at the end it writes.
+  future<> pass(int steps, int line);
+  /// Calls another twice at a time.
+  future<> twice(atoll::shard_id to, int line);
+  /// Calls itself.
+  future<> recurse();
+  int most() const { return crowd_.most; }
+
+ private:
+  crowd crowd_;
+  std::vector<int> lines_;
+};
+ATOLL_SERVICE(diary, "test.Diary", ATOLL_METHOD(write, line), ATOLL_METHOD(read), ATOLL_METHOD(pass, steps, line),
+              ATOLL_METHOD(twice, to, line), ATOLL_METHOD(recurse));
+
+future<> diary::twice(atoll::shard_id to, int line) {
+  auto one = peers().at(to).write(line);
+  auto two = peers().at(to).write(line + 1);
+  co_await std::move(one);
+  co_await std::move(two);
+}
+
+future<> diary::recurse() { return peers().at(atoll::this_shard_id()).write(1); }
+
+future<> diary::pass(int steps, int line) {
+  const auto next = peers().at((atoll::this_shard_id() + 1) % atoll::shard_count());
+  return steps == 0 ? write(line) : next.pass(steps - 1, line);
+}
+
+ATOLL_TEST(turns, of_a_serial_service_come_one_after_the_other_in_order) {
+  sharded<diary> diaries;
+  co_await diaries.start();
+  std::vector<future<>> calls;
+  std::vector<int> expected;
+  for (int i = 0; i < 40; ++i) {
+    calls.push_back(diaries.at(1).write(i));
+    expected.push_back(i);
+  }
+  for (auto& each : calls) co_await std::move(each);
+  const auto lines = co_await diaries.at(1).read();
+  EXPECT_EQ(lines, expected);
+  EXPECT_EQ(co_await diaries.map_reduce(&diary::most, std::plus<>{}, 0), 1);
+  co_await diaries.stop();
+}
+
+ATOLL_TEST(turns, are_queued_for_up_to_the_bound_and_no_further) {
+  sharded<diary> diaries;
+  co_await diaries.start();
+  std::vector<future<>> calls;
+  for (int i = 0; i < 52; ++i) calls.push_back(diaries.at(1).write(i));  // one served, 50 wait
+  int refused = 0;
+  for (auto& each : calls) {
+    const auto r = co_await as_result(std::move(each));
+    if (r) continue;
+    ++refused;
+    EXPECT_EQ(r.error().code(), status_code::resource_exhausted);
+    EXPECT_NE(r.error().message().find("test.Diary"), std::string_view::npos);
+  }
+  EXPECT_EQ(refused, 1);
+  co_await diaries.at(1).write(100);
+  co_await diaries.stop();
+}
+
+ATOLL_TEST(turns, that_would_wait_for_themselves_are_an_error_at_once) {
+  sharded<diary> diaries;
+  co_await diaries.start();
+  const auto self = co_await as_result(diaries.at(1).recurse());
+  ATOLL_REQUIRE(!self);
+  EXPECT_EQ(self.error().code(), status_code::failed_precondition);
+  EXPECT_NE(self.error().message().find("test.Diary"), std::string_view::npos) << self.error().message();
+  const auto circle = co_await as_result(diaries.at(1).pass(2, 1));
+  ATOLL_REQUIRE(!circle);
+  EXPECT_EQ(circle.error().code(), status_code::failed_precondition);
+  co_await diaries.at(1).pass(1, 5);
+  // Two of one caller are no circle: the second waits for the first.
+  co_await diaries.at(0).twice(1, 6);
+  const auto lines = co_await diaries.at(1).read();
+  EXPECT_EQ(lines, (std::vector<int>{6, 7}));
+  co_await diaries.stop();
+}
+
+ATOLL_TEST(turns, are_not_taken_by_calls_that_were_given_up_in_the_queue) {
+  sharded<diary> diaries;
+  co_await diaries.start();
+  for (const atoll::shard_id to : {0U, 1U}) {
+    for (int keep : {1, 2, 5, 40}) {
+      atoll::cancel_source source;
+      std::vector<future<>> kept;
+      std::vector<future<>> dropped;
+      for (int i = 0; i < 40; ++i) {
+        const auto write = [&diaries, to, i] { return diaries.at(to).write(1000 + i); };
+        if (i % keep == 0) {
+          kept.push_back(diaries.at(to).write(i));
+        } else {
+          dropped.push_back(source.run(write));
+        }
+      }
+      co_await atoll::yield();
+      source.cancel();
+      for (auto& each : dropped) EXPECT_FALSE(co_await as_result(std::move(each)));
+      for (auto& each : kept) co_await std::move(each);
+      co_await diaries.at(to).write(1);
+    }
+    const auto lines = co_await diaries.at(to).read();
+    // The first of a round may have been given up while it was served, after it had begun.
+    EXPECT_LE(std::ranges::count_if(lines, [](int line) { return line >= 1000; }), 4);
+    EXPECT_EQ(std::ranges::count_if(lines, [](int line) { return line < 1000; }), 40 + 20 + 8 + 1 + 4);
+  }
+  EXPECT_EQ(co_await diaries.map_reduce(&diary::most, std::plus<>{}, 0), 2);
+  co_await diaries.stop();
+}
+
+class desk {
+ public:
+  future<> serve() { return served_.visit(); }
+  future<> greet() { return greeted_.visit(); }
+  future<> open(std::string account) { return accounts_[account].visit(); }
+  int served() const { return served_.most; }
+  int greeted() const { return greeted_.most; }
+  int most_of_an_account() const {
+    int most = 0;
+    for (const auto& [name, account] : accounts_) most = std::max(most, account.most);
+    return most;
+  }
+  int at_once() const {
+    int most = 0;
+    for (const auto& [name, account] : accounts_) most += account.now;
+    return most;
+  }
+
+ private:
+  crowd served_;
+  crowd greeted_;
+  std::map<std::string, crowd> accounts_;
+};
+ATOLL_SERVICE(desk, "test.Desk", ATOLL_METHOD_WITH((.concurrency = 3), serve), ATOLL_METHOD(greet),
+              ATOLL_METHOD_WITH((.concurrency = 1, .queue = 20, .per_key = true), open, key(account)));
+
+ATOLL_TEST(turns, of_one_method_do_not_bound_the_others) {
+  sharded<desk> desks;
+  co_await desks.start();
+  std::vector<future<>> calls;
+  for (int i = 0; i < 50; ++i) {
+    calls.push_back(desks.at(1).serve());
+    calls.push_back(desks.at(1).greet());
+  }
+  for (auto& each : calls) co_await std::move(each);
+  EXPECT_EQ(co_await desks.map_reduce(&desk::served, std::plus<>{}, 0), 3);
+  EXPECT_GT(co_await desks.map_reduce(&desk::greeted, std::plus<>{}, 0), 3);
+  co_await desks.stop();
+}
+
+ATOLL_TEST(turns, per_key_hold_for_each_key_apart) {
+  sharded<desk> desks;
+  co_await desks.start();
+  std::vector<future<>> calls;
+  for (int i = 0; i < 20; ++i) {
+    for (const char* name : {"ann", "ben", "cat", "dan"}) calls.push_back(desks.at(1).open(name));
+  }
+  int at_once = 0;
+  while (std::ranges::any_of(calls, [](const future<>& each) { return !each.available(); })) {
+    at_once = std::max(at_once, co_await desks.map_reduce(&desk::at_once, std::plus<>{}, 0));
+  }
+  for (auto& each : calls) co_await std::move(each);
+  EXPECT_EQ(co_await desks.map_reduce(&desk::most_of_an_account, std::plus<>{}, 0), 1);
+  EXPECT_GT(at_once, 1);
+  std::vector<future<>> more;
+  for (int i = 0; i < 30; ++i) more.push_back(desks.at(1).open("ann"));
+  int refused = 0;
+  for (auto& each : more) refused += co_await as_result(std::move(each)) ? 0 : 1;
+  EXPECT_EQ(refused, 9);
+  co_await desks.stop();
+}
+
+}  // namespace
