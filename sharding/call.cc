@@ -8,6 +8,7 @@
 
 namespace atoll_root::atoll {
 
+static_assert(sizeof(call_message) <= 64, "a message's head is one cache line");
 static_assert(shards_max <= UINT16_MAX + 1);
 
 error no_such_shard(shard_id shard) {
@@ -16,21 +17,26 @@ error no_such_shard(shard_id shard) {
 }
 
 call_message::call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
-                           std::uint64_t key) noexcept
+                           call_extras& extras) noexcept
     : task(execute, nullptr, this_shard().group),
       from_(static_cast<std::uint16_t>(this_shard_id())),
       to_(static_cast<std::uint16_t>(to)),
-      method_(static_cast<std::uint16_t>(method)),
+      method_(static_cast<std::uint8_t>(method)),
       core_(core),
-      key_(key) {
+      extras_(extras) {
   task::ordered = true;
+}
+
+void call_message::fill(std::uint64_t key) noexcept {
+  extras_.key = key;
   std::uint32_t depth = 0;
   if (call_context* context = this_shard().context) {
     depth = context->values().depth;
     deadline_ = context->values().deadline;
-    trace_id_ = context->values().trace_id;
+    extras_.trace_id = context->values().trace_id;
     if (context->own_turn() != 0 || context->holders()) [[unlikely]]
-      holders_ = holders_of(*context);
+      extras_.holders = holders_of(*context);
+    has_extras_ = extras_.trace_id != 0 || extras_.holders;
   }
   depth_ = static_cast<std::uint16_t>(std::min(depth + 1, depth_max));
 }
@@ -61,26 +67,30 @@ call_message::arrival call_message::arrive(void*& instance, std::optional<error>
       if (instance == nullptr) return refuse(core_->not_running());
       entered_ = true;
       if (turns* bounds = core_->turns_of(method_); bounds != nullptr && place_ == place::none) {
-        switch (bounds->enter(*this, key_)) {
+        switch (bounds->enter(*this, extras_.key)) {
           case turns::entry::taken:
             break;
           case turns::entry::waits:
             place_ = place::waits;
             return arrival::wait;
           case turns::entry::full:
-            return refuse(error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
+            return refuse(
+                error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
           case turns::entry::holds_it_itself:
             return refuse(error(status_code::failed_precondition,
-                                core_->name() + " serves one call at a time, and this one was made to serve that one: it "
-                                                "would wait for itself"));
+                                core_->name() +
+                                    " serves one call at a time, and this one was made to serve that one: it "
+                                    "would wait for itself"));
         }
       }
     }
-    task::context = context_ptr::make({.deadline = deadline_, .depth = depth_, .group = task::group, .trace_id = trace_id_});
+    call_values values{.deadline = deadline_, .depth = depth_, .group = task::group};
+    if (has_extras_) values.trace_id = extras_.trace_id;
+    task::context = context_ptr::make(values);
   } catch (const std::bad_alloc&) {
     return refuse(error(status_code::resource_exhausted));
   }
-  if (turn_ != 0 || holders_) task::context->set_holders(holders_, turn_);
+  if (has_extras_) task::context->set_holders(extras_.holders, extras_.turn);
   progress_ = progress::running;
   return arrival::serve;
 }
@@ -88,7 +98,7 @@ call_message::arrival call_message::arrive(void*& instance, std::optional<error>
 void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
   auto& local = local_sharding();
   if (core_ != nullptr) local.calls_served.add(outcome);
-  if (place_ == place::has_turn) core_->turns_of(method_)->leave(key_);
+  if (place_ == place::has_turn) core_->turns_of(method_)->leave(extras_.key);
   place_ = place::none;
   if (std::exchange(entered_, false)) core_->leave();
   this_shard().context = nullptr;
@@ -136,7 +146,8 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
   switch (message.progress_) {
     case call_message::progress::queued:
       message.given_up_ = why;
-      if (message.place_ == call_message::place::waits) message.core_->turns_of(message.method_)->give_up(message.key_);
+      if (message.place_ == call_message::place::waits)
+        message.core_->turns_of(message.method_)->give_up(message.extras_.key);
       break;
     case call_message::progress::running:
       if (message.task::context) message.task::context->cancel(error(why, "the caller has given the call up"));

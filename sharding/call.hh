@@ -30,6 +30,14 @@ namespace atoll_root::atoll {
 /// Stands for "no timeout but the one of the context".
 inline constexpr duration no_timeout = duration::max();
 
+/// What only some calls need of what crosses: it lies apart, so that others don't move it.
+struct call_extras {
+  std::uint64_t trace_id = 0;
+  std::uint64_t key = 0;   // of a method with bounds per key
+  std::uint64_t turn = 0;  // the callee's: the turn that it has
+  std::shared_ptr<const serial_hold> holders;
+};
+
 /// The part of a call that both shards touch.
 class call_message : public task {
  public:
@@ -41,17 +49,21 @@ class call_message : public task {
 
   // For turns.
   [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
-  [[nodiscard]] const serial_hold* holders() const noexcept { return holders_.get(); }
+  [[nodiscard]] const serial_hold* holders() const noexcept { return extras_.holders.get(); }
   void has_turn(std::uint64_t id) noexcept {
     place_ = place::has_turn;
-    turn_ = id;
+    extras_.turn = id;
+    has_extras_ = true;
   }
   void has_no_turn() noexcept { place_ = place::none; }
 
  protected:
   call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
-               std::uint64_t key) noexcept;
+               call_extras& extras) noexcept;
   ~call_message() = default;
+
+  /// The caller's: takes over what the context has.
+  void fill(std::uint64_t key) noexcept;
 
   // The callee's.
   enum class arrival : std::uint8_t { serve, wait, refuse };
@@ -77,14 +89,11 @@ class call_message : public task {
   progress progress_ = progress::queued;    // written by the callee only
   bool entered_ = false;                    // the core counts this call
   place place_ = place::none;               // among those that the instance serves
-  std::uint16_t method_;                    // whose bounds hold: 0 the service's, n those of method n - 1
+  bool has_extras_ = false;                 // the callee has to look at them
+  std::uint8_t method_;                     // whose bounds hold: 0 the service's, n those of method n - 1
   service_core* core_;                      // null: the call is to the shard itself
   time_point deadline_ = never;
-  std::uint64_t trace_id_ = 0;
-  // Used where there are bounds.
-  std::uint64_t key_;
-  std::uint64_t turn_ = 0;
-  std::shared_ptr<const serial_hold> holders_;
+  call_extras& extras_;
 };
 
 /// The part that only the caller's shard touches, but for the note, which travels.
@@ -181,7 +190,9 @@ class call_record final : public call_message {
   };
 
   call_record(service_core* core, shard_id to, F work)
-      : call_message(core, to, &execute, method_of(work), key_of(work)), work_(std::move(work)), caller_(*this) {}
+      : call_message(core, to, &execute, method_of(work), extras_), work_(std::move(work)), caller_(*this) {
+    this->fill(key_of(work_));
+  }
 
   static std::size_t method_of(const F& work) noexcept {
     if constexpr (requires { work.method; }) return work.method;
@@ -258,6 +269,7 @@ class call_record final : public call_message {
 
   F work_;
   std::variant<std::monostate, running, outcome> state_;  // the callee's
+  call_extras extras_;
   caller caller_;
 };
 

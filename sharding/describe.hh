@@ -36,15 +36,15 @@ inline constexpr std::size_t no_key = static_cast<std::size_t>(-1);
 
 /// What a class says of all its methods: `static constexpr atoll::service_options options{...}`.
 struct service_options {
-  std::uint32_t concurrency = 0;                       // calls that an instance serves at a time; 0: any number
+  std::uint32_t concurrency = 0;                      // calls that an instance serves at a time; 0: any number
   std::uint32_t queue = turn_options::queue_default;  // calls that wait for their turn; more get `resource_exhausted`
 };
 
 /// What ATOLL_METHOD_WITH says of one method.
 struct method_options {
-  std::uint32_t concurrency = 0;                       // as above, for this method alone; 0: as the service
+  std::uint32_t concurrency = 0;                      // as above, for this method alone; 0: as the service
   std::uint32_t queue = turn_options::queue_default;  // as above
-  bool per_key = false;                                // concurrency and queue hold for each key(...) apart
+  bool per_key = false;                               // concurrency and queue hold for each key(...) apart
 };
 
 namespace detail {

@@ -28,6 +28,7 @@ template <class Tag>
 struct method_call {
   using traits = method_traits<Tag>;
   static constexpr std::size_t method = bounds_of<Tag>;
+  static_assert(method <= UINT8_MAX, "methods with bounds of their own have to be among the first 255");
 
   auto operator()(void* instance) {
     auto& service = *static_cast<typename traits::service*>(instance);

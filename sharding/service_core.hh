@@ -23,7 +23,7 @@ namespace atoll_root::atoll {
 class service_core {
  public:
   /// `bounds`: of the service, then of each method; empty where there are none.
-  service_core(std::string_view name, shard_id shards, const std::vector<turn_options>& bounds)
+  service_core(std::string_view name, shard_id shards, const std::vector<turn_options>& bounds = {})
       : name_(name), slots_(shards) {
     for (auto& each : slots_) {
       for (const auto& bound : bounds) each.bounds.emplace_back(bound);

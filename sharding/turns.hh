@@ -26,7 +26,7 @@ struct serial_hold;
 struct turn_options {
   static constexpr std::uint32_t queue_default = 1024;
 
-  std::uint32_t concurrency = 0;         // calls served at a time; 0: any number
+  std::uint32_t concurrency = 0;        // calls served at a time; 0: any number
   std::uint32_t queue = queue_default;  // calls that wait
   bool per_key = false;
 };
