@@ -3,6 +3,9 @@
 #include <atoll/rpc/connection.hh>
 
 #include <algorithm>
+#include <new>
+
+#include <atoll/actors/future/cancel.hh>
 
 namespace atoll_root::atoll::rpc {
 namespace {
@@ -24,7 +27,12 @@ void connection::flush_soon() {
   }
   if (sender_runs_ || !stream_ || closed()) return;
   sender_runs_ = true;
-  static_cast<void>(send_out());  // never fails; ends with the connection
+  // It writes for all, in the context of none: a caller's deadline must not end the connection of the others.
+  const detail::context_scope none(nullptr);
+  auto sent = send_out();  // ends with the connection
+  if (!sent.available() || !sent.failed()) return;
+  sender_runs_ = false;  // no memory to begin with
+  close(sent.take_error());
 }
 
 future<> connection::send_out() {
@@ -107,7 +115,13 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
   if (closed()) stream_->shutdown();
   if (!out_.empty()) flush_soon();
   while (!closed()) {
-    if (auto failed = take_frames(on_frame)) {
+    std::optional<error> failed;
+    try {
+      failed = take_frames(on_frame);
+    } catch (const std::bad_alloc&) {
+      failed.emplace(status_code::resource_exhausted);
+    }
+    if (failed) {
       co_await end_with(std::move(*failed));
       break;
     }

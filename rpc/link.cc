@@ -93,8 +93,10 @@ future<std::string> link::call(const remote_method& method, std::string request,
   if (auto refused = refusal()) return make_failed_future<std::string>(std::move(*refused));  // it failed at once
 
   if (free_slots_.empty()) {
-    free_slots_.push_back(static_cast<std::uint32_t>(calls_.size()));
+    // Room for all, so that giving a slot back needs no memory.
+    free_slots_.reserve(calls_.size() + 1);
     calls_.push_back(nullptr);
+    free_slots_.push_back(static_cast<std::uint32_t>(calls_.size() - 1));
   }
   auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this, method, std::move(request));
   future<std::string> reply(*pending);
@@ -117,19 +119,8 @@ future<std::string> link::call(const remote_method& method, std::string request,
 std::optional<error> link::place(pending_call& call) noexcept {
   ++in_flight_;
   call.has_place = true;
-  if (state_ != state::up) {
-    unsent_.push_back(call);
-    return std::nullopt;
-  }
-  try {
-    if (connection_->unsent_bytes() > connection::unsent_bytes_max / 2) {
-      return error(status_code::resource_exhausted,
-                   "node " + std::to_string(options_.to_node) + " does not read fast enough");
-    }
-    put_call(call);
-  } catch (const std::bad_alloc&) {
-    return error(status_code::resource_exhausted);
-  }
+  if (state_ == state::up) return put_call(call);
+  unsent_.push_back(call);
   return std::nullopt;
 }
 
@@ -143,7 +134,29 @@ void link::place_waiting() noexcept {
   }
 }
 
-void link::put_call(pending_call& call) {
+std::optional<error> link::put_call(pending_call& call) noexcept {
+  std::string& out = connection_->out();
+  const std::size_t before = out.size();
+  try {
+    if (goaway_) return refusal();
+    if (connection_->unsent_bytes() > connection::unsent_bytes_max / 2) {
+      return error(status_code::resource_exhausted,
+                   "node " + std::to_string(options_.to_node) + " does not read fast enough");
+    }
+    write_call(call);
+    return std::nullopt;
+  } catch (const std::bad_alloc&) {
+    // No half frame, and no number for a method that the peer was not told of.
+    out.resize(std::min(before, out.size()));
+    if (const auto known = method_ids_.find(&call.method);
+        known != method_ids_.end() && known->second > method_ids_told_) {
+      method_ids_.erase(known);
+    }
+    return error(status_code::resource_exhausted);
+  }
+}
+
+void link::write_call(pending_call& call) {
   const duration left = time_point(duration(call.at)) - mono_now();
   call_body body;
   const auto [known, first] = method_ids_.try_emplace(&call.method, static_cast<std::uint32_t>(method_ids_.size() + 1));
@@ -159,8 +172,9 @@ void link::put_call(pending_call& call) {
   body.trace_id = call.trace_id;
   body.request = call.request;
   put_frame(connection_->out(), frame_kind::call, call.id, body);
-  connection_->flush_soon();
   call.sent = true;
+  method_ids_told_ = static_cast<std::uint32_t>(method_ids_.size());
+  connection_->flush_soon();
   call.request = std::string();
 }
 
@@ -192,6 +206,7 @@ void link::connect_if_idle() {
   state_ = state::connecting;
   goaway_ = false;
   method_ids_.clear();
+  method_ids_told_ = 0;
   connection_ = std::make_shared<connection>(connection::role::calls, options_.frame_timeout, options_.counts);
   connection_->out().append(preface);
   put_frame(connection_->out(), frame_kind::hello, 0,
@@ -227,7 +242,9 @@ future<> link::run() {
     co_return;
   }
   const welcome_timer limit(*this, until);
-  co_await current->run(*std::move(stream), std::string(), [this](const frame& f) { return on_frame(f); });
+  const auto ended = co_await as_result(
+      current->run(*std::move(stream), std::string(), [this](const frame& f) { return on_frame(f); }));
+  if (!ended) current->close(ended.error());
   connection_ended(current->reason());
 }
 
@@ -240,7 +257,13 @@ std::optional<error> link::on_frame(const frame& f) {
       if (state_ != state::connecting) return std::nullopt;
       state_ = state::up;
       backoff_ = {};
-      while (turn* next = unsent_.pop_front()) put_call(static_cast<pending_call&>(*next));
+      while (turn* next = unsent_.pop_front()) {
+        auto& call = static_cast<pending_call&>(*next);
+        if (auto failed = put_call(call)) {
+          drop(call);
+          call.finish(std::move(*failed));
+        }
+      }
       changed_.notify_all();
       return std::nullopt;
     }

@@ -78,7 +78,8 @@ class link : public std::enable_shared_from_this<link> {
   /// The call is under way: now, or when the link is up. The failure where it can't be.
   std::optional<error> place(pending_call& call) noexcept;
   void place_waiting() noexcept;
-  void put_call(pending_call& call);
+  [[nodiscard]] std::optional<error> put_call(pending_call& call) noexcept;
+  void write_call(pending_call& call);
   [[nodiscard]] std::optional<error> refusal() const;
   void connect_if_idle();
   future<> run();
@@ -96,6 +97,7 @@ class link : public std::enable_shared_from_this<link> {
   std::shared_ptr<connection> connection_;
   shard_id peer_shards_ = 0;
   std::unordered_map<const remote_method*, std::uint32_t> method_ids_;  // of this connection
+  std::uint32_t method_ids_told_ = 0;                                   // the peer knows the first so many
   intrusive_list<turn> unsent_;                                         // calls made while connecting
   intrusive_list<turn> waiting_;                                        // calls without a place
   std::vector<pending_call*> calls_;                                    // all of them, by the low half of the call id

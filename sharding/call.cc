@@ -57,6 +57,7 @@ call_message::arrival call_message::arrive(void*& instance, std::optional<error>
     refused.emplace(std::move(e));
     return arrival::refuse;
   };
+  if (place_ == place::has_turn) core_->turns_of(method_)->arrived(extras_.key);  // called from the queue
   if (is_given_up()) return refuse(error(given_up_));
   if (deadline_ != never && deadline_ <= coarse_now()) {
     return refuse(error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
@@ -133,7 +134,11 @@ void call_caller::send() noexcept { local_sharding().mail.send(message_, message
 bool call_caller::leave(status_code why) noexcept {
   stop_waiting();
   if (message_.is_local()) {
-    cancel_served(message_, why);
+    if (message_.progress_ == call_message::progress::running) {
+      schedule(note_.emplace(*this, why));  // not from here: a chain of local calls may be long
+    } else {
+      cancel_served(message_, why);
+    }
     return false;
   }
   auto& local = local_sharding();
@@ -161,6 +166,7 @@ void call_caller::note::arrived(task* t) noexcept {
   auto& self = *static_cast<note*>(t);
   call_message& message = self.call.message_;
   cancel_served(message, self.why);
+  if (message.is_local()) return back(t);
   self.run = &back;
   local_sharding().mail.send(self, message.from());
 }

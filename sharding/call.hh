@@ -17,6 +17,7 @@
 // caller the moment its deadline passes, even if the callee is slow or stuck.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <variant>
 
@@ -266,6 +267,8 @@ class call_record final : public call_message {
     }
     if (last) c.producer_leaves();
   }
+
+  static_assert(alignof(F) <= alignof(std::max_align_t), "arguments lie in pooled blocks: at most 16-byte alignment");
 
   F work_;
   std::variant<std::monostate, running, outcome> state_;  // the callee's

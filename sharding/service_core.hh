@@ -61,6 +61,7 @@ class service_core {
 
   /// Set while started: stops the service on all shards. Used by the runtime for what was left running.
   std::function<future<>()> stop_all;
+  bool stop_has_begun = false;  // the same
 
  private:
   struct alignas(64) slot {

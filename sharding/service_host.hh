@@ -66,6 +66,7 @@ class service_host {
       core.open(instance.release());
     };
     core.stop_all = [&core] { return stop_everywhere(core); };
+    core.stop_has_begun = false;
     // In no caller's context: a deadline that passes half-way would leave half a service.
     auto made = co_await as_result(with_context({}, [&] { return on_shards(shards, make); }));
     if (made) co_return;
@@ -80,7 +81,7 @@ class service_host {
     core.stop_all = nullptr;
     auto stopped = detail::invoke_safely(stop_everywhere, core);
     // Without memory to begin with, it is as before.
-    if (stopped.available() && stopped.failed() && core.instance() != nullptr) {
+    if (stopped.available() && stopped.failed() && !core.stop_has_begun) {
       core.stop_all = [&core] { return stop_everywhere(core); };
     }
     return stopped;
@@ -91,11 +92,19 @@ class service_host {
     return with_context({}, [&core] { return stop_in_phases(core); });
   }
 
+  /// on_all_shards, whose lack of memory is a failure like any other.
+  template <class F>
+  static future<> everywhere(const F& f) noexcept {
+    const auto run = [&f] { return on_all_shards(f); };
+    return detail::invoke_safely(run);
+  }
+
   static future<> destroy_here(service_core& core) {
     const std::unique_ptr<S> last(static_cast<S*>(co_await core.close()));
   }
 
   static future<> stop_in_phases(service_core& core) {
+    core.stop_has_begun = true;
     result<void> stopped;
     if constexpr (stoppable<S>) {
       std::array<bool, shards_max> told{};  // each shard's own
@@ -108,13 +117,14 @@ class service_host {
       // Where there is no memory to ask a shard, it is asked again: its instance must not go unprepared.
       for (bool again = false; !all_told(); again = true) {
         if (again) co_await yield();
-        auto outcome = co_await as_result(on_all_shards(tell));
+        auto outcome = co_await as_result(everywhere(tell));
         const bool is_ours = !outcome && outcome.error().code() == status_code::resource_exhausted && !all_told();
         if (stopped && !is_ours) stopped = std::move(outcome);
       }
     }
     while (true) {
-      auto destroyed = co_await as_result(on_all_shards([&core] { return destroy_here(core); }));
+      const auto destroy = [&core] { return destroy_here(core); };
+      auto destroyed = co_await as_result(everywhere(destroy));
       if (destroyed || destroyed.error().code() != status_code::resource_exhausted) break;
       co_await yield();  // no memory to ask a shard: its instance has to go all the same
     }

@@ -57,45 +57,30 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
 
   template <class Method, class... A>
   future<> on_all(Method method, A... arguments) const {
-    return run_on(all_shards(), method, std::tuple<A...>(std::move(arguments)...));
+    return run_on(*this, all_shards(), method, std::tuple<A...>(std::move(arguments)...));
   }
   /// On every instance but this shard's.
   template <class Method, class... A>
   future<> on_others(Method method, A... arguments) const {
     auto others = all_shards();
     std::erase(others, this_shard_id());
-    return run_on(std::move(others), method, std::tuple<A...>(std::move(arguments)...));
+    return run_on(*this, std::move(others), method, std::tuple<A...>(std::move(arguments)...));
   }
   /// On the instances of these shards: any range of shard_id.
   template <std::ranges::input_range Shards, class Method, class... A>
   future<> on(const Shards& shards, Method method, A... arguments) const {
-    return run_on(std::vector<shard_id>(std::ranges::begin(shards), std::ranges::end(shards)), method,
+    return run_on(*this, std::vector<shard_id>(std::ranges::begin(shards), std::ranges::end(shards)), method,
                   std::tuple<A...>(std::move(arguments)...));
   }
   /// The results by shard.
   template <class Method, class... A>
   auto map(Method method, A... arguments) const -> future<std::vector<result_of<Method, A...>>> {
-    using R = result_of<Method, A...>;
-    static_assert(!std::is_void_v<R>, "map() collects results: for none there is on_all()");
-    auto parts = call_on<R>(all_shards(), method, std::tuple<A...>(std::move(arguments)...));
-    std::vector<result<R>> arrived;
-    arrived.reserve(parts.size());
-    for (auto& part : parts) arrived.push_back(co_await as_result(std::move(part)));
-    std::vector<R> values;
-    values.reserve(arrived.size());
-    for (auto& part : arrived) {
-      if (!part) co_return std::move(part).error();
-      values.push_back(*std::move(part));
-    }
-    co_return values;
+    return collect(*this, method, std::tuple<A...>(std::move(arguments)...));
   }
   /// Folds the results in shard order, starting with `initial`.
   template <class Method, class Reduce, class T, class... A>
   future<T> map_reduce(Method method, Reduce reduce, T initial, A... arguments) const {
-    auto parts = co_await or_fail(map(method, std::move(arguments)...));
-    using R = result_of<Method, A...>;
-    for (auto&& part : parts) initial = reduce(std::move(initial), R(std::move(part)));
-    co_return initial;
+    return fold(map(method, std::move(arguments)...), std::move(reduce), std::move(initial));
   }
 
   [[nodiscard]] service_core& core() const noexcept { return *core_; }
@@ -125,9 +110,48 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     return all;
   }
 
-  template <class R, class Method, class... A>
-  std::vector<future<R>> call_on(const std::vector<shard_id>& shards, Method method,
-                                 const std::tuple<A...>& arguments) const {
+  template <class Method, class... A>
+  struct call_of_instance {
+    auto operator()(void* instance) {
+      const auto bound = [this, instance] {
+        return std::apply(
+            [this, instance](A&... a) { return std::invoke(function, *static_cast<S*>(instance), std::move(a)...); },
+            packed);
+      };
+      return detail::invoke_and_await(bound);
+    }
+    [[nodiscard]] std::uint64_t key() const noexcept { return key_hashed; }
+
+    Method function;
+    std::tuple<A...> packed;
+    std::size_t method = 0;  // whose bounds hold
+    std::uint64_t key_hashed = 0;
+  };
+
+  /// A described method keeps its own bounds, however it is called.
+  template <class Method, class... A>
+  static void find_bounds(call_of_instance<Method, A...>& call) {
+    if constexpr (std::is_member_function_pointer_v<Method>) {
+      for_each_method<S>([&call]<class Tag>(Tag) {
+        if constexpr (detail::bounds_of<Tag> != 0 &&
+                      std::is_same_v<std::remove_const_t<decltype(Tag::pointer)>, Method>) {
+          if (call.function != Tag::pointer) return;
+          call.method = detail::bounds_of<Tag>;
+          if constexpr (method_traits<Tag>::options.per_key) {
+            constexpr auto key = method_traits<Tag>::key;
+            using key_type = std::tuple_element_t<key, typename method_traits<Tag>::arguments>;
+            call.key_hashed = key_hash(key_type(std::get<key>(call.packed)));
+          }
+        }
+      });
+    }
+  }
+
+  /// One future for each shard, in their order; where there is no memory for a call, its future has failed.
+  template <class Method, class... A>
+  static auto call_on(const sharded_ref& self, const std::vector<shard_id>& shards, Method method,
+                      const std::tuple<A...>& arguments) {
+    using R = result_of<Method, A...>;
     static_assert(travels_as_function<Method>,
                   "what is called on other shards must have no captures. Give what it needs as arguments after it");
     static_assert((sendable<A> && ...), "the arguments travel to other shards");
@@ -136,26 +160,48 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     std::vector<future<R>> parts;
     parts.reserve(shards.size());
     for (const shard_id to : shards) {
-      auto work = [method, packed = arguments](void* instance) mutable {
-        auto bound = [&] {
-          return std::apply([&](A&... a) { return std::invoke(method, *static_cast<S*>(instance), std::move(a)...); },
-                            packed);
-        };
-        return detail::invoke_and_await(bound);
+      const auto start = [&] {
+        call_of_instance<Method, A...> call{.function = method, .packed = arguments};
+        find_bounds(call);
+        return start_call<R>(self.core_, to, self.timeout_, std::move(call));
       };
-      parts.push_back(start_call<R>(core_, to, timeout_, std::move(work)));
+      parts.push_back(detail::invoke_safely(start));
     }
     return parts;
   }
+  // Static, with the ref by value: a coroutine may begin after the ref it was called on has gone.
   template <class Method, class... A>
-  future<> run_on(std::vector<shard_id> shards, Method method, std::tuple<A...> arguments) const {
-    auto parts = call_on<result_of<Method, A...>>(shards, method, arguments);
+  static future<> run_on(sharded_ref self, std::vector<shard_id> shards, Method method, std::tuple<A...> arguments) {
+    auto parts = call_on(self, shards, method, arguments);
     std::optional<error> first;
     for (auto& part : parts) {
       auto outcome = co_await as_result(std::move(part));
       if (!outcome && !first) first = std::move(outcome).error();
     }
     if (first) co_await fail(std::move(*first));
+  }
+  template <class Method, class... A>
+  static auto collect(sharded_ref self, Method method, std::tuple<A...> arguments)
+      -> future<std::vector<result_of<Method, A...>>> {
+    using R = result_of<Method, A...>;
+    static_assert(!std::is_void_v<R>, "map() collects results: for none there is on_all()");
+    auto parts = call_on(self, self.all_shards(), method, arguments);
+    std::vector<result<R>> arrived;
+    arrived.reserve(parts.size());
+    for (auto& part : parts) arrived.push_back(co_await as_result(std::move(part)));
+    std::vector<R> values;
+    values.reserve(arrived.size());
+    for (auto& part : arrived) {
+      if (!part) co_return std::move(part).error();
+      values.push_back(*std::move(part));
+    }
+    co_return values;
+  }
+  template <class R, class Reduce, class T>
+  static future<T> fold(future<std::vector<R>> collected, Reduce reduce, T folded) {
+    auto parts = co_await or_fail(std::move(collected));
+    for (auto&& part : parts) folded = reduce(std::move(folded), R(std::move(part)));
+    co_return folded;
   }
 };
 

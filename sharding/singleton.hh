@@ -23,14 +23,14 @@ class singleton {
  public:
   /// A handle for all shards, also before start().
   [[nodiscard]] shard_ref<S> ref() {
-    if (!home_) home_ = shard_of_hash(key_hash(service_description<S>::name), shard_count());
+    if (!home_ || *home_ >= shard_count()) home_ = chosen();
     return {host_.core(), *home_};
   }
 
   /// Makes S(arguments...) on the shard that the service's name chooses.
   template <class... A>
   future<> start(A... arguments) {
-    return start_on(ref().shard(), std::move(arguments)...);
+    return start_on(chosen(), std::move(arguments)...);
   }
   /// The same on this shard; `out_of_range` where there is none. A handle from before names another shard.
   template <class... A>
@@ -44,6 +44,8 @@ class singleton {
   future<> stop() { return host_.stop(); }
 
  private:
+  static shard_id chosen() noexcept { return shard_of_hash(key_hash(service_description<S>::name), shard_count()); }
+
   service_host<S> host_;
   std::optional<shard_id> home_;
 };

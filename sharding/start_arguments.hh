@@ -77,8 +77,9 @@ service_argument<T> arrive(const sharded_ref<T>& service) {
   return service_argument<T>(service);
 }
 template <class F, class... A>
-auto arrive(const per_shard_argument<F, A...>& argument) {
-  return std::apply([&argument](const A&... a) { return std::invoke(argument.make, A(a)...); }, argument.arguments);
+decltype(auto) arrive(const per_shard_argument<F, A...>& argument) {
+  return std::apply([&argument](const A&... a) -> decltype(auto) { return std::invoke(argument.make, A(a)...); },
+                    argument.arguments);
 }
 
 }  // namespace detail

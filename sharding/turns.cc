@@ -29,7 +29,8 @@ void turns::take(line& l, call_message& call) noexcept {
 
 turns::entry turns::enter(call_message& call, std::uint64_t key) {
   line& l = line_of(key);
-  if (l.running < options_.concurrency) {
+  // Nobody overtakes those that have been called.
+  if (l.running < options_.concurrency && l.called == 0) {
     ++l.running;
     take(l, call);
     return entry::taken;
@@ -42,22 +43,34 @@ turns::entry turns::enter(call_message& call, std::uint64_t key) {
   return entry::waits;
 }
 
+void turns::arrived(std::uint64_t key) noexcept {
+  line& l = line_of(key);
+  --l.called;
+  call_next(l);
+}
+
 void turns::leave(std::uint64_t key) noexcept {
   line& l = line_of(key);
-  while (!l.queue.empty()) {
+  --l.running;
+  call_next(l);
+  if (l.running == 0 && options_.per_key) lines_.erase(key);
+}
+
+void turns::call_next(line& l) noexcept {
+  while (l.running < options_.concurrency && !l.queue.empty()) {
     auto& next = static_cast<call_message&>(l.queue.pop());
     if (next.is_given_up()) {
       --l.given_up;
       next.has_no_turn();
-      schedule(next);
-      continue;
+    } else {
+      --l.waiting;
+      --waiting_;
+      ++l.running;
+      ++l.called;
+      take(l, next);
     }
-    --l.waiting;
-    --waiting_;
-    take(l, next);
-    return schedule(next);
+    schedule(next);
   }
-  if (--l.running == 0 && options_.per_key) lines_.erase(key);
 }
 
 void turns::give_up(std::uint64_t key) noexcept {

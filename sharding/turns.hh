@@ -41,7 +41,9 @@ class turns {
 
   /// Takes a turn for a call, or puts it in the queue.
   entry enter(call_message& call, std::uint64_t key);
-  /// Ends a turn: the next in the queue is scheduled, and has it.
+  /// A call that was called from the queue has come.
+  void arrived(std::uint64_t key) noexcept;
+  /// Ends a turn: the next in the queue is called: scheduled, and has it.
   void leave(std::uint64_t key) noexcept;
   /// A waiting call was given up: it is scheduled, without a turn, at once or with the next of its kind.
   void give_up(std::uint64_t key) noexcept;
@@ -54,12 +56,14 @@ class turns {
     std::uint32_t running = 0;
     std::uint32_t waiting = 0;
     std::uint32_t given_up = 0;  // of those in the queue
+    std::uint32_t called = 0;    // have a turn, and are scheduled
     std::uint64_t hold = 0;      // who has the turn, where there is one
     run_queue queue;
   };
 
   line& line_of(std::uint64_t key) { return options_.per_key ? lines_[key] : one_; }
   static void take(line& l, call_message& call) noexcept;
+  void call_next(line& l) noexcept;
 
   turn_options options_;
   std::uint32_t waiting_ = 0;

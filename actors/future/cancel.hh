@@ -121,10 +121,14 @@ auto with_context(call_values values, F f) -> decltype(detail::invoke_and_await(
 
 /// Runs f out of reach of the deadline and cancellation in force: for cleaning up.
 template <class F>
-auto shielded(F f) {
+auto shielded(F f) -> decltype(detail::invoke_and_await(f)) {
   call_values values = current_call();
   values.deadline = never;
-  return with_context(values, std::move(f));
+  auto context = context_ptr::make(values);
+  // Who holds a turn holds it here, too.
+  const call_context* current = this_shard().context;
+  if (context && current != nullptr) context->set_holders(current->holders(), current->own_turn());
+  return detail::run_in(std::move(context), std::move(f));
 }
 
 /// Runs f with this deadline, or with the one in force where that is earlier. f is kept until its future is ready.

@@ -236,6 +236,28 @@ CLUSTER_TEST(calls_in_a_full_link_start_in_the_order_made) {
   }
 }
 
+/// Keeps this shard busy.
+void compute_for(atoll::duration d) {
+  const auto until = atoll::mono_now() + d;
+  while (atoll::mono_now() < until) continue;
+}
+
+CLUSTER_TEST(a_caller_s_deadline_ends_nobody_else_s_call) {
+  const auto ref = one.node.ref<counter>(2, 1);
+  EXPECT_EQ(co_await ref.within(60s).where(), 1U);
+  auto busy = atoll::submit_to(1, [] { compute_for(100ms); });
+  // More than the sockets take while nobody reads.
+  std::vector<future<std::string>> late;
+  const auto send_much = [ref] { return ref.echo(std::string(8U << 20, 'x')); };
+  for (int i = 0; i < 4; ++i) late.push_back(atoll::with_timeout(20ms, send_much));
+  auto other = ref.within(60s).add("x", 1);
+  int expired = 0;
+  for (auto& each : late) expired += co_await as_result(std::move(each)) ? 0 : 1;
+  EXPECT_GT(expired, 0);
+  EXPECT_EQ(co_await std::move(other), 1);
+  co_await std::move(busy);
+}
+
 ATOLL_TEST(cluster, start_within_a_deadline_leaves_a_cluster_that_outlives_it) {
   const auto peers = free_peers(2);
   test_node one(1, peers), two(2, peers);

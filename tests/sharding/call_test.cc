@@ -42,6 +42,8 @@ class sleeper : public atoll::peering<sleeper> {
   }
   /// Calls this method of the other shard, that calls it here, and so on; sleeps at the end.
   future<> down(std::uint32_t steps);
+  /// Calls itself, and sleeps at the end.
+  future<> deep(std::uint32_t steps);
   /// Keeps the shard busy until seen::shard_may_go_on.
   future<> block() {
     ++seen::blocked;
@@ -67,11 +69,15 @@ class sleeper : public atoll::peering<sleeper> {
  private:
   atoll::scope background_{"sleeper"};
 };
-ATOLL_SERVICE(sleeper, "test.Sleeper", ATOLL_METHOD(sleep), ATOLL_METHOD(down, steps), ATOLL_METHOD(block),
-              ATOLL_METHOD(deadline), ATOLL_METHOD(add, a, b), ATOLL_METHOD(begin));
+ATOLL_SERVICE(sleeper, "test.Sleeper", ATOLL_METHOD(sleep), ATOLL_METHOD(down, steps), ATOLL_METHOD(deep, steps),
+              ATOLL_METHOD(block), ATOLL_METHOD(deadline), ATOLL_METHOD(add, a, b), ATOLL_METHOD(begin));
 
 future<> sleeper::down(std::uint32_t steps) {
   return steps == 0 ? sleep() : peers().at(1 - atoll::this_shard_id()).down(steps - 1);
+}
+
+future<> sleeper::deep(std::uint32_t steps) {
+  return steps == 0 ? sleep() : peers().at(atoll::this_shard_id()).deep(steps - 1);
 }
 
 future<> wait_for(std::atomic<int>& count, int least) {
@@ -107,6 +113,20 @@ ATOLL_TEST(call, cancelling_goes_down_a_chain_of_calls) {
   EXPECT_FALSE(co_await as_result(std::move(asleep)));
   co_await wait_for(seen::cancelled, 1);
   EXPECT_EQ(seen::started, 1);
+  co_await sleepers.stop();
+}
+
+ATOLL_TEST(call, cancelling_a_long_chain_within_a_shard_uses_no_stack) {
+  seen::clear();
+  sharded<sleeper> sleepers;
+  co_await sleepers.start();
+  atoll::cancel_source source;
+  const auto call = [&sleepers] { return sleepers.at(0).deep(50'000); };
+  auto asleep = source.run(call);
+  co_await wait_for(seen::started, 1);
+  source.cancel();
+  EXPECT_FALSE(co_await as_result(std::move(asleep)));
+  co_await wait_for(seen::cancelled, 1);
   co_await sleepers.stop();
 }
 

@@ -22,7 +22,7 @@ struct crowd {
   int most = 0;
   future<> visit() {
     most = std::max(most, ++now);
-    co_await atoll::sleep(20us);
+    static_cast<void>(co_await as_result(atoll::sleep(20us)));  // it may be given up
     co_await atoll::yield();
     --now;
   }
@@ -43,6 +43,7 @@ class diary : public atoll::peering<diary> {
   future<> twice(atoll::shard_id to, int line);
   /// Calls itself.
   future<> recurse();
+  future<> recurse_shielded();
   int most() const { return crowd_.most; }
 
  private:
@@ -50,13 +51,17 @@ class diary : public atoll::peering<diary> {
   std::vector<int> lines_;
 };
 ATOLL_SERVICE(diary, "test.Diary", ATOLL_METHOD(write, line), ATOLL_METHOD(read), ATOLL_METHOD(pass, steps, line),
-              ATOLL_METHOD(twice, to, line), ATOLL_METHOD(recurse));
+              ATOLL_METHOD(twice, to, line), ATOLL_METHOD(recurse), ATOLL_METHOD(recurse_shielded));
 
 future<> diary::twice(atoll::shard_id to, int line) {
   auto one = peers().at(to).write(line);
   auto two = peers().at(to).write(line + 1);
   co_await std::move(one);
   co_await std::move(two);
+}
+
+future<> diary::recurse_shielded() {
+  return atoll::shielded([this] { return recurse(); });
 }
 
 future<> diary::recurse() { return peers().at(atoll::this_shard_id()).write(1); }
@@ -107,6 +112,9 @@ ATOLL_TEST(turns, that_would_wait_for_themselves_are_an_error_at_once) {
   ATOLL_REQUIRE(!self);
   EXPECT_EQ(self.error().code(), status_code::failed_precondition);
   EXPECT_NE(self.error().message().find("test.Diary"), std::string_view::npos) << self.error().message();
+  const auto shielded = co_await as_result(diaries.at(1).recurse_shielded());
+  ATOLL_REQUIRE(!shielded);
+  EXPECT_EQ(shielded.error().code(), status_code::failed_precondition);
   const auto circle = co_await as_result(diaries.at(1).pass(2, 1));
   ATOLL_REQUIRE(!circle);
   EXPECT_EQ(circle.error().code(), status_code::failed_precondition);
@@ -147,6 +155,43 @@ ATOLL_TEST(turns, are_not_taken_by_calls_that_were_given_up_in_the_queue) {
   }
   EXPECT_EQ(co_await diaries.map_reduce(&diary::most, std::plus<>{}, 0), 2);
   co_await diaries.stop();
+}
+
+/// Serves two at a time, and remembers in which order they began.
+class pair_of_desks {
+ public:
+  static constexpr atoll::service_options options{.concurrency = 2, .queue = 1000};
+
+  future<> serve(int number, int yields) {
+    begun_.push_back(number);
+    for (int i = 0; i < yields; ++i) co_await atoll::yield();
+  }
+  const std::vector<int>& begun() const { return begun_; }
+
+ private:
+  std::vector<int> begun_;
+};
+ATOLL_SERVICE(pair_of_desks, "test.PairOfDesks", ATOLL_METHOD(serve, number, yields));
+
+ATOLL_TEST(turns, of_several_begin_in_the_order_sent) {
+  for (const atoll::shard_id to : {0U, 1U}) {
+    sharded<pair_of_desks> desks;
+    co_await desks.start();
+    std::vector<int> expected;
+    std::vector<future<>> calls;
+    for (int i = 0; i < 600; ++i) {
+      calls.push_back(desks.at(to).serve(i, i % 7 % 3));
+      expected.push_back(i);
+      if (i % 5 == 0) co_await atoll::yield();
+      if (i % 31 == 0) co_await std::move(calls[static_cast<std::size_t>(i) / 2]);
+    }
+    for (auto& each : calls) {
+      if (each.valid()) co_await std::move(each);
+    }
+    const auto begun = co_await desks.map([](pair_of_desks& d) { return d.begun(); });
+    EXPECT_EQ(begun[to], expected);
+    co_await desks.stop();
+  }
 }
 
 class desk {
@@ -203,6 +248,11 @@ ATOLL_TEST(turns, per_key_hold_for_each_key_apart) {
   for (auto& each : calls) co_await std::move(each);
   EXPECT_EQ(co_await desks.map_reduce(&desk::most_of_an_account, std::plus<>{}, 0), 1);
   EXPECT_GT(at_once, 1);
+  // Also where it is called on all.
+  std::vector<future<>> together;
+  for (int i = 0; i < 5; ++i) together.push_back(desks.on_all(&desk::open, std::string("ann")));
+  for (auto& each : together) co_await std::move(each);
+  EXPECT_EQ(co_await desks.map_reduce(&desk::most_of_an_account, std::plus<>{}, 0), 2);
   std::vector<future<>> more;
   for (int i = 0; i < 30; ++i) more.push_back(desks.at(1).open("ann"));
   int refused = 0;
