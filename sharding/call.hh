@@ -8,8 +8,8 @@
 // The record is at once the message, the state of the caller's future, the timer of its deadline and the
 // task that waits for the handler, so a call allocates one pooled block on the caller's shard, which is
 // freed there too. Who owns it: the caller until it is sent, the callee until it sends it back.
-// Layout: what both shards touch comes first, so that a call with small arguments moves two cache lines between the
-// cores, there and back; what only the caller touches comes after it.
+// Layout: what both shards touch comes first, so that a call with small arguments moves two or three cache lines between
+// the cores, there and back; what only the caller touches comes after it.
 // The callee's side begins with the record in the run queue of the callee: calls that have expired or were given up are
 // not started. Who gives a call up, by deadline or cancellation, has its outcome at once; a note follows the record on
 // the same lane and cancels the context that the call is served in. The record goes when both are back.

@@ -7,7 +7,7 @@
 // With `per_key`, the limit holds for each key apart (by the key's hash: keys that share one wait for each other, too).
 // A call that could only wait for itself, because a call above it holds the one turn, is refused with
 // `failed_precondition`: the chain of holders travels with the calls. Chains of more than `holders_max` are not followed.
-// Shard rules: an instance's, on its shard. Cost: a turn that is free is taken in some ns; per key, one hash look-up.
+// Shard rules: an instance's, on its shard. Cost: no allocation but per key, where it is a look-up in a hash table.
 #pragma once
 
 #include <cstdint>

@@ -59,14 +59,6 @@ ATOLL_TEST(docs_services, are_started_called_and_stopped) {
   co_await tables.stop();
 }
 
-ATOLL_TEST(docs_services, end_late_calls_on_both_sides) {
-  atoll::sharded<table> tables;
-  co_await tables.start();
-  const auto late = co_await atoll::as_result(tables.at(1).within(50ms).add("x", 1));
-  EXPECT_TRUE(late);
-  co_await tables.stop();
-}
-
 /// A handle that only its own shard may use.
 struct file {
   explicit file(const std::string& directory) : path(directory + "/" + std::to_string(atoll::this_shard_id())) {}
