@@ -27,6 +27,10 @@ struct heap_use {
 };
 heap_use use_of(void* heap) noexcept;
 
+/// The allocator alone: null where it has nothing; no reclaimers, no counts.
+void* allocate_bare(std::size_t bytes) noexcept;
+void free_bare(void* block) noexcept;
+
 /// Sees to it that an allocation that finds nothing asks the shard's reclaimers.
 void ask_reclaimers_for_memory() noexcept;
 

@@ -11,13 +11,16 @@
 #include <new>
 
 #include <atoll/actors/memory/allocator.hh>
+#include <atoll/actors/memory/block_returns.hh>
 
 namespace atoll_root::atoll {
 
 bool allocator_keeps_budgets() noexcept { return true; }
 
 bool manage_range(memory_range& range) noexcept {
-  return ::mi_manage_os_memory_ex(range.start, range.bytes, false, false, true, -1, true, &range.arena);
+  if (!::mi_manage_os_memory_ex(range.start, range.bytes, false, false, true, -1, true, &range.arena)) return false;
+  detail::own_addresses(range.start, range.bytes, range.arena);
+  return true;
 }
 
 namespace detail {
@@ -73,6 +76,9 @@ heap_use use_of(void* heap) noexcept {
   return all;
 }
 
+void* allocate_bare(std::size_t bytes) noexcept { return ::mi_malloc(bytes); }
+void free_bare(void* block) noexcept { ::mi_free(block); }
+
 void ask_reclaimers_for_memory() noexcept {}
 
 void* allocate(std::size_t bytes) {
@@ -92,17 +98,38 @@ void free(void* block) noexcept {
   ::mi_free(block);
 }
 
-void* allocate_pooled(std::size_t bytes) {
-  if (current_shard != nullptr) [[likely]] {
-    if (void* block = current_shard->blocks.take(bytes)) [[likely]]
-      return block;
+namespace {
+
+/// Where the free lists have none: what other shards have sent back, then the allocator.
+[[gnu::noinline]] void* allocate_unlisted(shard* s, std::size_t bytes) {
+  if (s != nullptr && s->returns != nullptr && s->returns->take_arrived(s->blocks)) {
+    if (void* block = s->blocks.take(bytes)) return block;
   }
   return allocate(block_pool::rounded(bytes));
+}
+
+[[gnu::noinline]] void free_elsewhere(shard* s, void* block, std::size_t bytes) noexcept {
+  if (s != nullptr && block != nullptr) {
+    ++s->blocks_from_elsewhere;
+    if (bytes <= block_pool::pooled_bytes_max && s->returns != nullptr && s->returns->give_back(block, bytes)) return;
+  }
+  ::mi_free(block);
+}
+
+}  // namespace
+
+void* allocate_pooled(std::size_t bytes) {
+  shard* s = current_shard;
+  if (s != nullptr) [[likely]] {
+    if (void* block = s->blocks.take(bytes)) [[likely]]
+      return block;
+  }
+  return allocate_unlisted(s, bytes);
 }
 void free_pooled(void* block, std::size_t bytes) noexcept {
   shard* s = current_shard;
   if (s == nullptr || !s->own_range.has(block)) [[unlikely]]
-    return free(block);
+    return free_elsewhere(s, block, bytes);
   s->blocks.free(block, bytes);
 }
 

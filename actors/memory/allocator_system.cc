@@ -29,6 +29,9 @@ void* exchange_heap(void*) noexcept { return nullptr; }
 void close_heap(void*) noexcept {}
 heap_use use_of(void*) noexcept { return {}; }
 
+void* allocate_bare(std::size_t bytes) noexcept { return std::malloc(bytes); }
+void free_bare(void* block) noexcept { std::free(block); }
+
 void ask_reclaimers_for_memory() noexcept {
   // It stays: on a thread that is no shard it does what having none does.
   if (std::get_new_handler() == nullptr) std::set_new_handler(&reclaim_or_throw);

@@ -6,8 +6,9 @@
 //   void* p = atoll::pool_allocate(n);  ...  atoll::pool_free(p, n);     // in actors/reactor/shard.hh
 //
 // Blocks of up to 1 KiB are kept in lists of 16-byte classes, at most `blocks_max` a class (some 34 MB if all are full);
-// larger ones and the surplus go to the allocator. A block may be freed on another shard than it came from: it joins
-// the list there. Under AddressSanitizer every block goes to the allocator, so that misuse is seen.
+// larger ones and the surplus go to the allocator. A block freed here joins the list here, wherever it came
+// from: operator delete keeps out those of other shards. Under AddressSanitizer every block goes to the allocator, so
+// that misuse is seen.
 // Cost: some 2 ns for a pair from the list.
 #pragma once
 

@@ -3,6 +3,7 @@
 #include <atoll/actors/memory/shard_memory.hh>
 
 #include <atoll/actors/memory/allocator.hh>
+#include <atoll/actors/memory/block_returns.hh>
 #include <atoll/actors/metrics/metrics.hh>
 #include <atoll/actors/reactor/shard.hh>
 
@@ -52,7 +53,12 @@ shard_memory::~shard_memory() {
 }
 
 void shard_memory::attach(shard& s) {
-  metrics_ = std::make_unique<metrics>(*this, s.metrics);
+  auto told = std::make_unique<metrics>(*this, s.metrics);
+  if (heap_ != nullptr && range_.arena >= 1 && static_cast<std::size_t>(range_.arena) <= detail::block_owners_max) {
+    returns_ = std::make_unique<detail::block_returns>(range_.arena);
+  }
+  metrics_ = std::move(told);
+  s.returns = returns_.get();
   s.memory = this;
   if (heap_ != nullptr) s.own_range = {reinterpret_cast<std::uintptr_t>(range_.start), range_.bytes};
   shard_ = &s;
@@ -61,6 +67,9 @@ void shard_memory::attach(shard& s) {
 void shard_memory::detach() noexcept {
   if (shard_ == nullptr) return;
   metrics_.reset();
+  if (returns_ != nullptr) returns_->end(shard_->blocks);
+  shard_->returns = nullptr;
+  returns_.reset();
   shard_->memory = nullptr;
   shard_->own_range = {};
   shard_ = nullptr;
@@ -98,6 +107,7 @@ void shard_memory::add(reclaimer& r) noexcept {
 bool shard_memory::reclaim(std::size_t wanted) noexcept {
   if (reclaiming_ || shard_ == nullptr) return false;
   reclaiming_ = true;
+  if (returns_ != nullptr) returns_->take_arrived(shard_->blocks);
   std::size_t freed = shard_->blocks.release();
   for (auto at = reclaimers_.begin(); freed == 0 && at != reclaimers_.end(); ++at) {
     try {

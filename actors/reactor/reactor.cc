@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/memory/block_returns.hh>
 #include <atoll/actors/metrics/metrics.hh>
 
 namespace atoll_root::atoll {
@@ -118,6 +119,7 @@ void reactor::look(bool idle) noexcept {
   shard_.calls_since_look = 0;
   shard_.coarse_now = shard_.time->now();
   shard_.tasks.look(shard_.coarse_now, idle);
+  if (shard_.returns != nullptr) shard_.returns->turn(shard_.blocks);
   ticks_.turn();
 }
 

@@ -35,6 +35,7 @@ class shard_memory;
 struct shard;
 namespace detail {
 struct coroutine_base;
+class block_returns;
 /// A coroutine's place in its shard's list.
 struct coroutine_hook : list_hook {};
 #if defined(__PIC__) && !defined(__PIE__)
@@ -77,6 +78,7 @@ struct shard {
   timer_queue* timers = nullptr;
   address_range own_range;  // where this shard's blocks are, as shard_memory knows
   std::uint64_t blocks_from_elsewhere = 0;
+  detail::block_returns* returns = nullptr;  // null where blocks have no known home
   scheduler tasks;
   intrusive_list<detail::coroutine_hook> coroutines;  // that have been suspended and still have a frame
 

@@ -219,6 +219,52 @@ ATOLL_BOUNDED_TEST(counts_what_is_freed_on_another_shard) {
   EXPECT_GT(fill(again, 10'000), budget * 3 / 4);
 }
 
+constexpr std::size_t small_bytes = 512;
+constexpr std::size_t most_of_the_budget = budget / 4 * 3 / small_bytes;  // in such blocks
+
+/// Allocates most of the budget in small blocks, as far as there is any, to be freed by who gets them.
+std::vector<void*> take_small_blocks() {
+  std::vector<void*> all;
+  all.reserve(most_of_the_budget);
+  while (all.size() < most_of_the_budget) {
+    void* block = ::operator new(small_bytes, std::nothrow);
+    if (block == nullptr) break;
+    all.push_back(block);
+  }
+  return all;
+}
+
+ATOLL_BOUNDED_TEST(small_blocks_freed_elsewhere_come_home) {
+  for (int i = 0; i < 4; ++i) {
+    auto made = take_small_blocks();
+    EXPECT_EQ(made.size(), most_of_the_budget) << i;
+    co_await atoll::submit_to(1, [address = reinterpret_cast<std::uintptr_t>(&made)] {
+      for (void* each : *reinterpret_cast<std::vector<void*>*>(address)) ::operator delete(each, small_bytes);
+    });
+  }
+}
+
+TEST(shard_memory, small_blocks_may_be_freed_after_their_shard_is_gone) {
+  if (!atoll::allocator_keeps_budgets()) GTEST_SKIP() << "the system's allocator bounds nothing";
+  static std::vector<void*> left;
+  for (int i = 0; i < 4; ++i) {
+    run_bounded([]() -> future<> {
+      co_await atoll::submit_to(1, [] {
+        left = take_small_blocks();
+        EXPECT_EQ(left.size(), most_of_the_budget) << "the memory came back";
+      });
+    });
+    // Shard 1 of those is none of these.
+    const atoll::runtime_options alone{.shards = 1, .memory_bytes = budget};
+    const auto freed = atoll::runtime::run(alone, [] {
+      for (void* each : left) ::operator delete(each, small_bytes);
+      left = {};
+      return atoll::make_ready_future<int>(0);
+    });
+    EXPECT_TRUE(freed) << freed.error().to_string();
+  }
+}
+
 ATOLL_BOUNDED_TEST(is_told_by_metrics) {
   const auto snapshot = this_shard().metrics->collect();
   std::string names;
