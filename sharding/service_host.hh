@@ -44,7 +44,7 @@ class service_host {
   service_core& core() {
     // A core that only we hold is of a runtime that has ended.
     if (owned_ == nullptr || owned_.use_count() == 1) {
-      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count(), bounds_of_service<S>());
+      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count(), bounds());
       local_sharding().cores.push_back(owned_);
     }
     return *owned_;
@@ -88,6 +88,13 @@ class service_host {
   }
 
  private:
+  static std::vector<turn_options> bounds() {
+    if constexpr (requires { S::bounds(); })
+      return S::bounds();
+    else
+      return bounds_of_service<S>();
+  }
+
   static future<> stop_everywhere(service_core& core) {
     return with_context({}, [&core] { return stop_in_phases(core); });
   }

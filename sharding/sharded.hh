@@ -216,7 +216,7 @@ class peering {
   /// The service this instance belongs to. REQUIRES: not called in the constructor.
   [[nodiscard]] sharded_ref<S> peers() const noexcept { return sharded_ref<S>(*core_); }
 
- private:
+ protected:
   friend class service_host<S>;
   service_core* core_ = nullptr;
 };

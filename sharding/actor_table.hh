@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// The active actors of one shard, in order of their last use, and who of them leaves. Internal to atoll; users have
+// keyed<Actor>.
+//
+// A table is a service like any other, whose calls carry a key: that one message a key is served at a time, in order,
+// is what its bounds say (turns.hh). So activation and deactivation need no states: each is part of a call that has the
+// key's turn.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+
+#include <atoll/actors/base/intrusive_list.hh>
+#include <atoll/actors/base/log.hh>
+#include <atoll/actors/sync/gate.hh>
+#include <atoll/actors/sync/scope.hh>
+#include <atoll/actors/sync/semaphore.hh>
+#include <atoll/sharding/call.hh>
+#include <atoll/sharding/sharded.hh>
+
+namespace atoll_root::atoll {
+
+template <class Actor>
+class keyed_ref;
+template <class Self, class Key>
+class actor;
+
+/// When actors leave; each shard by itself.
+struct keyed_options {
+  duration idle_after = std::chrono::minutes(5);  // since the last message began or ended; at least 1 ms
+  std::size_t active_max = 1'000'000;             // above it, those unused for longest are asked to leave
+  double memory_share = 0.8;  // of the shard's budget in use, above which the same happens; where budgets are enforced
+};
+template <>
+inline constexpr bool enable_sendable<keyed_options> = true;
+
+namespace detail {
+
+/// An active actor's place in the order of use.
+class actor_entry : list_hook {
+ public:
+  [[nodiscard]] bool is_leaving() const noexcept { return leaving_; }
+
+ private:
+  friend class actor_table_base;
+  friend class intrusive_list<actor_entry>;
+  time_point used_{};
+  bool leaving_ = false;  // asked to, and not used since
+};
+
+class actor_table_base {
+ public:
+  actor_table_base(const actor_table_base&) = delete;
+  actor_table_base& operator=(const actor_table_base&) = delete;
+
+  /// Activates none any more, and has all leave.
+  future<> stop();
+
+ protected:
+  actor_table_base(std::string_view service, const keyed_options& options);
+  ~actor_table_base();
+
+  /// While this is held, an actor is being activated; `unavailable` once the table stops.
+  result<gate_hold> begin_activation();
+  void activated(actor_entry& e);
+  void activation_failed() noexcept;
+  /// A message for it begins or ends.
+  void used(actor_entry& e) noexcept;
+  void deactivated(actor_entry& e, const result<>& outcome) noexcept;
+
+  /// Runs f(e) outside the caller's context: the caller may give up, the actor is for the next, too. Not a template:
+  /// g++ warns where a coroutine's frame holds a closure made for an actor of an anonymous namespace.
+  static future<> in_no_context(future<> (*f)(actor_entry& e), actor_entry& e);
+
+  /// Has it leave in its turn: a call. If not `always`, only if it is_leaving() still.
+  virtual future<> leave_in_turn(actor_entry& e, bool always) = 0;
+
+ private:
+  struct metrics;
+
+  future<> watch();
+  void ask_first(std::size_t how_many);
+  void ask(actor_entry& e, semaphore_units place);
+  future<> leave(actor_entry* e, semaphore_units place);
+  [[nodiscard]] bool memory_is_short() const noexcept;
+  /// How many leave where memory is short: more than come until the next look.
+  [[nodiscard]] std::size_t share_that_leaves() const noexcept { return active_ / 16 + activations_a_look; }
+
+  static constexpr std::size_t leaving_max = 256;        // at a time
+  static constexpr std::size_t activations_a_look = 64;  // at the memory, at most
+
+  std::string service_;
+  keyed_options options_;
+  std::size_t active_ = 0;
+  intrusive_list<actor_entry> by_use_;  // the longest unused first; without those that leave
+  gate activations_{"activations"};
+  scope watcher_{"idle actors"};
+  semaphore leaving_places_{"actors that leave", leaving_max};
+  scope leaving_{"actors that leave"};
+  bool watches_ = false;
+  rate_limit complaints_{std::chrono::seconds(10)};
+  std::unique_ptr<metrics> metrics_;
+};
+
+/// Finds by key and hash together: the key is hashed once, where it is called.
+template <class Key>
+struct hashed_key {
+  const Key& key;
+  std::uint64_t hash;
+};
+template <class Key>
+struct actor_key_hash {
+  using is_transparent = void;
+  std::size_t operator()(const Key& key) const noexcept { return key_hash(key); }
+  std::size_t operator()(const hashed_key<Key>& key) const noexcept { return key.hash; }
+};
+template <class Key>
+struct actor_key_equal {
+  using is_transparent = void;
+  bool operator()(const Key& a, const Key& b) const { return a == b; }
+  bool operator()(const hashed_key<Key>& a, const Key& b) const { return a.key == b; }
+  bool operator()(const Key& a, const hashed_key<Key>& b) const { return a == b.key; }
+};
+
+/// What start() was given, as values: each actor is constructed from them.
+template <class... A>
+struct actor_arguments {
+  std::tuple<A...> values;
+};
+template <class... A>
+struct is_sendable<actor_arguments<A...>> : std::bool_constant<all_sendable<A...>> {};
+
+template <class Actor>
+class actor_table final : public actor_table_base, public peering<actor_table<Actor>> {
+  using key_type = typename Actor::key_type;
+
+ public:
+  /// One message a key; how many wait, the actor's own options say.
+  static std::vector<turn_options> bounds() {
+    constexpr auto own = options_of_service<Actor>();
+    static_assert(own.concurrency <= 1, "an actor serves one message at a time");
+    return {{.concurrency = 1, .queue = own.queue, .per_key = true}};
+  }
+
+  template <class... A>
+  actor_table(const keyed_options& options, const actor_arguments<A...>& arguments)
+      : actor_table_base(service_description<Actor>::name, options),
+        construct_([values = arguments.values](std::optional<Actor>& place) {
+          std::apply([&place](const A&... a) { place.emplace(arrive(a)...); }, values);
+        }) {}
+
+  /// Serves a call that has the key's turn. The call stays where it is until the result is there.
+  template <class R, class Call>
+  future<R> serve(Call& call) {
+    const auto at = entries_.find(hashed_key<key_type>{call.actor_key, call.hash});
+    if (at == entries_.end()) [[unlikely]]
+      return activate_and_serve<R>(*this, call);
+    return serve_active<R>(at->second, call);
+  }
+
+  future<> leave(const key_type& key, std::uint64_t hash, bool always) {
+    const auto at = entries_.find(hashed_key<key_type>{key, hash});
+    if (at == entries_.end() || !(always || at->second.is_leaving())) return make_ready_future();
+    return deactivate(*this, at->second, key);
+  }
+
+ private:
+  struct entry : actor_entry {
+    std::optional<Actor> actor;
+    const key_type* key = nullptr;
+  };
+
+  template <class R, class Call>
+  future<R> serve_active(entry& e, Call& call) {
+    used(e);
+    const auto serve_it = [&e, &call] { return call.serve(*e.actor); };
+    future<R> served = invoke_safely(serve_it);
+    if (served.available()) return served;
+    return end_use(*this, e, std::move(served));
+  }
+  template <class R>
+  static future<R> end_use(actor_table& self, entry& e, future<R> served) {
+    auto outcome = co_await as_result(std::move(served));
+    self.used(e);
+    co_return co_await or_fail(future<R>::from_result(std::move(outcome)));
+  }
+
+  template <class R, class Call>
+  static future<R> activate_and_serve(actor_table& self, Call& call) {
+    auto activating = self.begin_activation();
+    if (!activating) co_await fail(std::move(activating).error());
+    const auto [at, made] = self.entries_.try_emplace(call.actor_key);
+    entry& e = at->second;
+    e.key = &at->first;
+    const auto begin = [&self, &e] { return self.bring_up(e); };
+    auto up = co_await as_result(invoke_safely(begin));
+    if (!up) {
+      self.activation_failed();
+      self.entries_.erase(call.actor_key);
+      co_await fail(std::move(up).error());
+    }
+    self.activated(e);
+    activating = gate_hold();
+    if (const error* gave_up = cancellation()) co_await fail(*gave_up);
+    co_return co_await or_fail(self.template serve_active<R>(e, call));
+  }
+  future<> bring_up(entry& e) {
+    construct_(e.actor);
+    e.actor->place_ = {this->core_, e.key};
+    if constexpr (requires { e.actor->on_activate(); }) {
+      return in_no_context([](actor_entry& which) { return static_cast<entry&>(which).actor->on_activate(); }, e);
+    } else {
+      return make_ready_future();
+    }
+  }
+
+  static future<> deactivate(actor_table& self, entry& e, const key_type& key) {
+    const auto outcome = co_await as_result(bring_down(e));
+    self.deactivated(e, outcome);
+    self.entries_.erase(key);
+  }
+  static future<> bring_down(entry& e) {
+    if constexpr (requires { e.actor->on_deactivate(); }) {
+      return in_no_context([](actor_entry& which) { return static_cast<entry&>(which).actor->on_deactivate(); }, e);
+    } else {
+      return make_ready_future();
+    }
+  }
+
+  struct leave_call {
+    future<> operator()(void* instance) { return static_cast<actor_table*>(instance)->leave(actor_key, hash, always); }
+    [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
+    key_type actor_key;
+    std::uint64_t hash;
+    bool always;
+  };
+  future<> leave_in_turn(actor_entry& which, bool always) override {
+    auto& e = static_cast<entry&>(which);
+    leave_call call{*e.key, key_hash(*e.key), always};
+    return start_call<void>(this->core_, this_shard_id(), no_timeout, std::move(call));
+  }
+
+  std::function<void(std::optional<Actor>&)> construct_;
+  std::unordered_map<key_type, entry, actor_key_hash<key_type>, actor_key_equal<key_type>> entries_;
+};
+
+/// A table is described by its actors.
+template <class Actor>
+struct actor_table_description {
+  static constexpr std::string_view name = service_description<Actor>::name;
+  using methods = boost::hana::tuple<>;
+};
+template <class Actor>
+actor_table_description<Actor> atoll_service_of(std::type_identity<actor_table<Actor>>) noexcept;
+
+}  // namespace detail
+}  // namespace atoll_root::atoll

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// keyed<Actor>: one instance for each key, there when a message comes for it: virtual actors.
+//
+//   class account : public atoll::actor<account, std::string> {      // an account for each std::string
+//    public:
+//     atoll::future<> on_activate();                        // may load what key() names; may be left out
+//     atoll::future<> on_deactivate();                      // may store it; may be left out
+//     atoll::future<std::int64_t> deposit(std::int64_t amount);
+//   };
+//   ATOLL_SERVICE(account, "bank.Account", ATOLL_METHOD(deposit, amount));
+//
+//   atoll::keyed<account> accounts;
+//   co_await accounts.start({.idle_after = 10min});         // account() for each; more arguments go to the constructor
+//   co_await accounts.at("alice").deposit(5);               // made on the shard that owns "alice", if it isn't there
+//   co_await accounts.stop();                               // every actor's on_deactivate, then destruction
+//
+// An actor lives on the shard its key's hash chooses. Its first message constructs it and awaits on_activate(); if that
+// fails, the message fails with its error and the next one tries again. It then serves one message at a time, in
+// the order they were sent from a shard; `static constexpr atoll::service_options options{.queue = 100}` of the class says how
+// many may wait for one actor (more get `resource_exhausted`). A message that could only wait for itself (A calls B, which
+// calls A) fails with `failed_precondition`. When it has been idle for a while, or there are too many, or the shard
+// runs out of memory (keyed_options), it leaves: on_deactivate() is awaited, and it is destroyed; messages meanwhile wait and activate
+// it anew. What on_deactivate() fails with is logged. Both run outside any caller's deadline and cancellation.
+// Keys are strings, `bytes` or integers. The constructor's arguments are those of start(), anew for each actor: see
+// start_arguments.hh.
+// Shard rules: start and stop on the shard that made it; refs on any. Errors: as for sharded<S>.
+// Cost: an active actor is itself, its key and some 80 bytes in a hash table; one that has left is nothing.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include <atoll/sharding/actor_table.hh>
+
+namespace atoll_root::atoll {
+
+/// The base of an actor: class account : public atoll::actor<account, std::string>.
+template <class Self, class Key>
+class actor {
+ public:
+  using key_type = Key;
+
+  /// Whose actor this is, and the others. REQUIRES of both: not called in the constructor. Functions that use peers() are
+  /// defined after ATOLL_SERVICE.
+  [[nodiscard]] const Key& key() const noexcept { return *place_.key; }
+  [[nodiscard]] keyed_ref<Self> peers() const noexcept { return keyed_ref<Self>(*place_.core); }
+
+ protected:
+  actor() = default;
+  ~actor() = default;
+  actor(const actor&) = delete;
+  actor& operator=(const actor&) = delete;
+
+ private:
+  friend class detail::actor_table<Self>;
+  struct place {
+    service_core* core = nullptr;
+    const Key* key = nullptr;
+  };
+  place place_;
+};
+
+namespace detail {
+
+template <class Actor, class Tag>
+struct actor_call {
+  using traits = method_traits<Tag>;
+  using result = typename traits::result;
+  static_assert(traits::options.concurrency == 0, "an actor serves one message at a time, of all methods");
+
+  future<result> operator()(void* instance) {
+    return static_cast<actor_table<Actor>*>(instance)->template serve<result>(*this);
+  }
+  future<result> serve(Actor& here) {
+    return std::apply([&here](auto&... a) { return (here.*Tag::pointer)(std::move(a)...); }, packed);
+  }
+  [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
+
+  typename Actor::key_type actor_key;
+  std::uint64_t hash;
+  typename traits::arguments packed;
+};
+
+}  // namespace detail
+
+/// One actor. A value: copy it, send it, keep it; it names the actor whether that is active or not.
+template <class Actor>
+class actor_ref : public service_description<Actor>::template refs<actor_ref<Actor>> {
+ public:
+  using key_type = typename Actor::key_type;
+
+  actor_ref() = default;
+  actor_ref(service_core& core, key_type key) : core_(&core), key_(std::move(key)) {}
+
+  /// The same ref, whose calls end within `timeout` or by the caller's deadline, whichever is earlier.
+  [[nodiscard]] actor_ref within(duration timeout) const {
+    actor_ref bounded = *this;
+    bounded.timeout_ = timeout;
+    return bounded;
+  }
+  [[nodiscard]] const key_type& key() const noexcept { return key_; }
+  /// Where it lives.
+  [[nodiscard]] shard_id shard() const noexcept { return shard_of_hash(key_hash(key_), core_->shards()); }
+
+  template <class Tag, class... A>
+  auto atoll_call(A&&... arguments) const {
+    ATOLL_ASSERT(core_ != nullptr, "a call through an empty actor_ref");
+    using call = detail::actor_call<Actor, Tag>;
+    const auto hash = key_hash(key_);
+    return start_call<typename call::result>(
+        core_, shard_of_hash(hash, core_->shards()), timeout_,
+        call{key_, hash, typename call::traits::arguments(std::forward<A>(arguments)...)});
+  }
+
+ private:
+  service_core* core_ = nullptr;
+  duration timeout_ = no_timeout;
+  key_type key_{};
+};
+template <class Actor>
+inline constexpr bool enable_sendable<actor_ref<Actor>> = true;
+
+/// All actors of a kind: a value, for other shards and services.
+template <class Actor>
+class keyed_ref {
+ public:
+  using key_type = typename Actor::key_type;
+
+  keyed_ref() noexcept = default;
+  explicit keyed_ref(service_core& core) noexcept : core_(&core) {}
+
+  [[nodiscard]] actor_ref<Actor> at(key_type key) const {
+    ATOLL_ASSERT(core_ != nullptr, "at() of an empty keyed_ref");
+    return {*core_, std::move(key)};
+  }
+
+ private:
+  service_core* core_ = nullptr;
+};
+template <class Actor>
+inline constexpr bool enable_sendable<keyed_ref<Actor>> = true;
+
+template <class Actor>
+class keyed {
+ public:
+  using key_type = typename Actor::key_type;
+  static_assert(sendable<key_type>, "an actor's key travels in messages");
+
+  /// A handle for other shards and services, also before start().
+  [[nodiscard]] keyed_ref<Actor> ref() { return keyed_ref<Actor>(host_.core()); }
+  [[nodiscard]] actor_ref<Actor> at(key_type key) { return ref().at(std::move(key)); }
+
+  template <class... A>
+  future<> start(keyed_options options, A... arguments) {
+    static_assert((sendable<A> && ...), "the arguments of start() travel to every shard");
+    std::vector<shard_id> everywhere(shard_count());
+    for (shard_id s = 0; s < everywhere.size(); ++s) everywhere[s] = s;
+    return host_.start(std::move(everywhere), options,
+                       detail::actor_arguments<A...>{std::tuple<A...>(std::move(arguments)...)});
+  }
+  future<> start() { return start(keyed_options{}); }
+
+  /// Activates none any more and has all actors leave, while calls to active ones are still served; then the rest ends.
+  future<> stop() { return host_.stop(); }
+
+ private:
+  service_host<detail::actor_table<Actor>> host_;
+};
+
+}  // namespace atoll_root::atoll
