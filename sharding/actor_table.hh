@@ -42,6 +42,13 @@ inline constexpr bool enable_sendable<keyed_options> = true;
 
 namespace detail {
 
+/// The key type of an actor; fails to compile, saying why, where there is none.
+template <class Actor>
+struct key_of_actor {
+  static_assert(requires { typename Actor::key_type; }, "a keyed service derives from atoll::actor<Self, Key>");
+  using type = typename Actor::key_type;
+};
+
 /// An active actor's place in the order of use.
 class actor_entry : list_hook {
  public:
@@ -138,7 +145,7 @@ struct is_sendable<actor_arguments<A...>> : std::bool_constant<all_sendable<A...
 
 template <class Actor>
 class actor_table final : public actor_table_base, public peering<actor_table<Actor>> {
-  using key_type = typename Actor::key_type;
+  using key_type = typename key_of_actor<Actor>::type;
 
  public:
   /// One message a key; how many wait, the actor's own options say.

@@ -89,7 +89,7 @@ struct actor_call {
 template <class Actor>
 class actor_ref : public service_description<Actor>::template refs<actor_ref<Actor>> {
  public:
-  using key_type = typename Actor::key_type;
+  using key_type = typename detail::key_of_actor<Actor>::type;
 
   actor_ref() = default;
   actor_ref(service_core& core, key_type key) : core_(&core), key_(std::move(key)) {}
@@ -126,7 +126,7 @@ inline constexpr bool enable_sendable<actor_ref<Actor>> = true;
 template <class Actor>
 class keyed_ref {
  public:
-  using key_type = typename Actor::key_type;
+  using key_type = typename detail::key_of_actor<Actor>::type;
 
   keyed_ref() noexcept = default;
   explicit keyed_ref(service_core& core) noexcept : core_(&core) {}
@@ -145,7 +145,7 @@ inline constexpr bool enable_sendable<keyed_ref<Actor>> = true;
 template <class Actor>
 class keyed {
  public:
-  using key_type = typename Actor::key_type;
+  using key_type = typename detail::key_of_actor<Actor>::type;
   static_assert(sendable<key_type>, "an actor's key travels in messages");
 
   /// A handle for other shards and services, also before start().
