@@ -23,17 +23,16 @@ void free_batches(block_batch* first, Free free_block) noexcept {
 
 constinit block_batch block_inbox::closed_mark{};
 // One byte for each 32 MiB there could be: 4 MiB of zeroes, of which a page is there for each 128 GiB in use.
-constinit std::array<std::atomic<std::uint8_t>,
-                     std::size_t{1} << (block_returns::address_bits - block_returns::unit_bits)>
-    block_returns::owners{};
-std::array<block_inbox, block_owners_max + 1> block_returns::inboxes;
+std::array<std::uint8_t, std::size_t{1} << (block_returns::address_bits - block_returns::unit_bits)>
+    block_returns::owners;
+constinit std::array<block_inbox, block_owners_max + 1> block_returns::inboxes{};
 
 void own_addresses(void* start, std::uint64_t bytes, int owner) noexcept {
   if (owner < 1 || static_cast<std::size_t>(owner) > block_owners_max) return;
   const auto first = reinterpret_cast<std::uintptr_t>(start) >> block_returns::unit_bits;
   const auto units = bytes >> block_returns::unit_bits;
   for (auto unit = first; unit < first + units && unit < block_returns::owners.size(); ++unit) {
-    block_returns::owners[unit].store(static_cast<std::uint8_t>(owner), std::memory_order_relaxed);
+    std::atomic_ref(block_returns::owners[unit]).store(static_cast<std::uint8_t>(owner), std::memory_order_relaxed);
   }
 }
 

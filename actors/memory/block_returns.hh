@@ -125,10 +125,10 @@ class block_returns {
   static constexpr unsigned address_bits = 47;  // of user space, unless one asks for more
   static std::uint8_t owner_of(const void* block) noexcept {
     const auto unit = reinterpret_cast<std::uintptr_t>(block) >> unit_bits;
-    return unit < owners.size() ? owners[unit].load(std::memory_order_relaxed) : 0;
+    return unit < owners.size() ? std::atomic_ref(owners[unit]).load(std::memory_order_relaxed) : 0;
   }
   friend void own_addresses(void* start, std::uint64_t bytes, int owner) noexcept;
-  static std::array<std::atomic<std::uint8_t>, std::size_t{1} << (address_bits - unit_bits)> owners;
+  static std::array<std::uint8_t, std::size_t{1} << (address_bits - unit_bits)> owners;
   static std::array<block_inbox, block_owners_max + 1> inboxes;
 
   block_batch* begin(std::uint8_t owner) noexcept;
