@@ -9,9 +9,11 @@
 
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/memory/shard_memory.hh>
-#include <atoll/actors/metrics/shard_metrics.hh>
+#include <atoll/sharding/diagnostics.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
+
+#include "documented_metrics.hh"
 
 namespace {
 
@@ -346,15 +348,26 @@ ATOLL_TEST(keyed, metrics_tell_about_actors) {
   co_await accounts.start();
   static_cast<void>(co_await accounts.at("alice").read());
   static_cast<void>(co_await as_result(accounts.at("never").read()));
-  const auto names = [] {
-    std::string all;
-    for (const auto& family : atoll::this_shard().metrics->collect().families) all += family.name + " ";
-    return all;
-  }();
-  for (const char* name : {"atoll_actors_active", "atoll_actors_activations_total", "atoll_actors_deactivations_total",
-                           "atoll_actors_activations_failed_total"}) {
-    EXPECT_NE(names.find(name), std::string::npos) << names;
+  const auto all = co_await atoll::collect_metrics();
+  EXPECT_EQ(demo::exported_metrics(all), demo::documented_metrics({"A shard", "Shards of a process", "Keyed actors"}));
+  std::map<std::string, double> sums;
+  const auto number = []<class T>(const T& value) {
+    if constexpr (std::is_arithmetic_v<T>) return static_cast<double>(value);
+    return 0.0;
+  };
+  for (const auto& shard : all) {
+    for (const auto& family : shard.families) {
+      if (!family.name.starts_with("atoll_actors_")) continue;
+      for (const auto& each : family.samples) {
+        EXPECT_EQ(each.labels, (atoll::metric_labels{{"service", "test.Account"}}));
+        sums[family.name] += std::visit(number, each.value);
+      }
+    }
   }
+  EXPECT_EQ(sums["atoll_actors_active"], 1);
+  EXPECT_EQ(sums["atoll_actors_activations_total"], 1);
+  EXPECT_EQ(sums["atoll_actors_activations_failed_total"], 1);
+  EXPECT_EQ(sums["atoll_actors_deactivations_total"], 0);
   co_await accounts.stop();
 }
 
