@@ -35,33 +35,50 @@ actor_table_base::actor_table_base(std::string_view service, const keyed_options
 }
 actor_table_base::~actor_table_base() = default;
 
-result<gate_hold> actor_table_base::begin_activation() {
-  auto inside = activations_.enter();
-  if (!inside) return error(status_code::unavailable, service_ + " is stopping: no actor is activated any more");
+error actor_table_base::is_stopping() const {
+  return {status_code::unavailable, service_ + " is stopping: its actors take no more messages"};
+}
+
+void actor_table_base::begin_activation() {
+  ++activating_;
   if (!watches_) watches_ = watcher_.spawn([this] { return watch(); });
-  return inside;
 }
 
 void actor_table_base::activated(actor_entry& e) {
+  --activating_;
   ++active_;
   metrics_->activations.add();
-  used(e);
-  const std::size_t staying = active_ - leaving_.running();
-  if (staying > options_.active_max) ask_first(staying - options_.active_max);
+  end_use(e);
+  keep_bound();
   // A flood of new keys may fill the memory between two looks.
   if (metrics_->activations.value() % activations_a_look == 0 && memory_is_short()) ask_first(share_that_leaves());
 }
 
-future<> actor_table_base::in_no_context(future<> (*f)(actor_entry& e), actor_entry& e) {
-  return with_context({}, [f, &e] { return f(e); });
+void actor_table_base::keep_bound() {
+  const std::size_t staying = active_ - std::min(active_, leaving_.running());
+  if (staying > options_.active_max) ask_first(staying - options_.active_max);
 }
 
-void actor_table_base::activation_failed() noexcept { metrics_->failed.add(); }
+void actor_table_base::activation_failed() noexcept {
+  --activating_;
+  metrics_->failed.add();
+}
 
-void actor_table_base::used(actor_entry& e) noexcept {
-  e.used_ = coarse_now();
+future<> actor_table_base::run_hook(future<> (*hook)(actor_entry& e), actor_entry& e) {
+  e.hook_began_ = false;
+  return shielded([hook, &e] {
+    e.hook_began_ = true;
+    return hook(e);
+  });
+}
+
+void actor_table_base::begin_use(actor_entry& e) noexcept {
   e.leaving_ = false;
   e.unlink();
+}
+
+void actor_table_base::end_use(actor_entry& e) noexcept {
+  e.used_ = coarse_now();
   by_use_.push_back(e);
 }
 
@@ -83,15 +100,23 @@ bool actor_table_base::memory_is_short() const noexcept {
          static_cast<double>(now.used_bytes) > options_.memory_share * static_cast<double>(now.budget_bytes);
 }
 
+bool actor_table_base::first_is_idle() noexcept {
+  return !by_use_.empty() && coarse_now() - by_use_.front().used_ >= options_.idle_after;
+}
+
 future<> actor_table_base::watch() {
   const duration look_every = std::clamp(options_.idle_after / 4, look_every_min, look_every_max);
   duration since_memory = duration::zero();
   while (true) {
-    co_await sleep(look_every);
-    while (!by_use_.empty() && by_use_.front().used_ + options_.idle_after <= coarse_now()) {
-      auto place = co_await leaving_places_.acquire();
-      if (!by_use_.empty()) ask(by_use_.front(), std::move(place));
+    // No memory for a wait is no reason to stop watching.
+    if (!co_await as_result(sleep(look_every))) co_await yield();
+    if (watcher_.cancelled()) co_return;
+    while (first_is_idle()) {
+      auto place = co_await as_result(leaving_places_.acquire());
+      if (!place) break;
+      if (first_is_idle()) ask_to_leave(by_use_.front(), *std::move(place));
     }
+    keep_bound();  // those that were asked may have been used since
     since_memory += look_every;
     if (since_memory < look_every_max) continue;
     since_memory = duration::zero();
@@ -100,48 +125,44 @@ future<> actor_table_base::watch() {
 }
 
 void actor_table_base::ask_first(std::size_t how_many) {
-  for (; how_many > 0 && !by_use_.empty(); --how_many) {
+  for (; how_many > 0 && !all_are_asked(); --how_many) {
     auto place = leaving_places_.try_acquire();
     if (!place) return;
-    ask(by_use_.front(), *std::move(place));
+    ask_to_leave(by_use_.front(), *std::move(place));
   }
 }
 
-void actor_table_base::ask(actor_entry& e, semaphore_units place) {
-  e.unlink();
-  e.leaving_ = true;
-  if (!leaving_.spawn(&actor_table_base::leave, this, &e, std::move(place))) used(e);
+bool actor_table_base::all_are_asked() noexcept {
+  // Where no call is under way any more, those that failed may be asked again.
+  return by_use_.empty() || (by_use_.front().leaving_ && leaving_.running() > 0);
 }
 
-future<> actor_table_base::leave(actor_entry* e, semaphore_units) {
-  const auto begin = [this, e] { return leave_in_turn(*e, false); };
-  const auto outcome = co_await as_result(invoke_safely(begin));
-  // It didn't come to its turn: no memory, or too many messages wait for it.
-  if (!outcome) used(*e);
+void actor_table_base::ask_to_leave(actor_entry& e, semaphore_units place) {
+  // It stays in the list, behind the others: where the call fails, it is asked again when it is first.
+  e.unlink();
+  by_use_.push_back(e);
+  e.leaving_ = true;
+  const auto leave = [this](actor_entry* which, const semaphore_units&) { return leave_in_turn(*which); };
+  leaving_.spawn(leave, &e, std::move(place));
 }
 
 future<> actor_table_base::stop() {
-  co_await activations_.close();
+  stopping_ = true;
   co_await watcher_.stop();
-  co_await leaving_.close();
-  std::vector<std::pair<actor_entry*, future<>>> parts;
-  parts.reserve(leaving_max);
-  while (!by_use_.empty()) {
-    while (parts.size() < leaving_max && !by_use_.empty()) {
-      actor_entry& each = by_use_.front();
-      each.unlink();
-      const auto begin = [this, &each] { return leave_in_turn(each, true); };
-      parts.emplace_back(&each, invoke_safely(begin));
+  while (active_ + activating_ > 0) {
+    // Those that serve a message come into the list at its end.
+    if (all_are_asked()) {
+      if (!co_await as_result(sleep(look_every_min))) co_await yield();
+      continue;
     }
-    bool again = false;
-    for (auto& [entry, part] : parts) {
-      if (co_await as_result(std::move(part))) continue;
-      used(*entry);  // as above: it is there still
-      again = true;
+    auto place = co_await as_result(leaving_places_.acquire());
+    if (!place) {
+      co_await yield();
+    } else if (!by_use_.empty()) {
+      ask_to_leave(by_use_.front(), *std::move(place));
     }
-    parts.clear();
-    if (again) co_await sleep(look_every_min);
   }
+  co_await leaving_.close();
 }
 
 }  // namespace atoll_root::atoll::detail

@@ -18,7 +18,6 @@
 
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/base/log.hh>
-#include <atoll/actors/sync/gate.hh>
 #include <atoll/actors/sync/scope.hh>
 #include <atoll/actors/sync/semaphore.hh>
 #include <atoll/sharding/call.hh>
@@ -53,12 +52,14 @@ struct key_of_actor {
 class actor_entry : list_hook {
  public:
   [[nodiscard]] bool is_leaving() const noexcept { return leaving_; }
+  [[nodiscard]] bool hook_began() const noexcept { return hook_began_; }
 
  private:
   friend class actor_table_base;
   friend class intrusive_list<actor_entry>;
   time_point used_{};
-  bool leaving_ = false;  // asked to, and not used since
+  bool leaving_ = false;     // asked to, and not used since
+  bool hook_began_ = false;  // the one called last
 };
 
 class actor_table_base {
@@ -66,35 +67,39 @@ class actor_table_base {
   actor_table_base(const actor_table_base&) = delete;
   actor_table_base& operator=(const actor_table_base&) = delete;
 
-  /// Activates none any more, and has all leave.
+  /// Serves no message any more, and has all leave.
   future<> stop();
+
+  /// A message's end: from now on the actor may be asked to leave. Needs no memory.
+  void end_use(actor_entry& e) noexcept;
 
  protected:
   actor_table_base(std::string_view service, const keyed_options& options);
   ~actor_table_base();
 
-  /// While this is held, an actor is being activated; `unavailable` once the table stops.
-  result<gate_hold> begin_activation();
+  [[nodiscard]] bool stopping() const noexcept { return stopping_; }
+  [[nodiscard]] error is_stopping() const;
+  void begin_activation();
   void activated(actor_entry& e);
   void activation_failed() noexcept;
-  /// A message for it begins or ends.
-  void used(actor_entry& e) noexcept;
+  void begin_use(actor_entry& e) noexcept;
   void deactivated(actor_entry& e, const result<>& outcome) noexcept;
+  /// Runs hook(e) out of reach of the caller's deadline and cancellation: the caller may give up, the actor is for the
+  /// next, too. Not a template: g++ warns where a frame holds a closure made for a type of an anonymous namespace.
+  static future<> run_hook(future<> (*hook)(actor_entry& e), actor_entry& e);
 
-  /// Runs f(e) outside the caller's context: the caller may give up, the actor is for the next, too. Not a template:
-  /// g++ warns where a coroutine's frame holds a closure made for an actor of an anonymous namespace.
-  static future<> in_no_context(future<> (*f)(actor_entry& e), actor_entry& e);
-
-  /// Has it leave in its turn: a call. If not `always`, only if it is_leaving() still.
-  virtual future<> leave_in_turn(actor_entry& e, bool always) = 0;
+  /// Has it leave in its turn, if it is_leaving() still: a call. The entry may be gone before that ends.
+  virtual future<> leave_in_turn(actor_entry& e) = 0;
 
  private:
   struct metrics;
 
   future<> watch();
+  [[nodiscard]] bool first_is_idle() noexcept;
+  void keep_bound();
+  [[nodiscard]] bool all_are_asked() noexcept;
   void ask_first(std::size_t how_many);
-  void ask(actor_entry& e, semaphore_units place);
-  future<> leave(actor_entry* e, semaphore_units place);
+  void ask_to_leave(actor_entry& e, semaphore_units place);
   [[nodiscard]] bool memory_is_short() const noexcept;
   /// How many leave where memory is short: more than come until the next look.
   [[nodiscard]] std::size_t share_that_leaves() const noexcept { return active_ / 16 + activations_a_look; }
@@ -104,9 +109,10 @@ class actor_table_base {
 
   std::string service_;
   keyed_options options_;
+  bool stopping_ = false;
+  std::size_t activating_ = 0;
   std::size_t active_ = 0;
-  intrusive_list<actor_entry> by_use_;  // the longest unused first; without those that leave
-  gate activations_{"activations"};
+  intrusive_list<actor_entry> by_use_;  // that serve nothing; the longest unused first, those that leave last
   scope watcher_{"idle actors"};
   semaphore leaving_places_{"actors that leave", leaving_max};
   scope leaving_{"actors that leave"};
@@ -162,18 +168,19 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
           std::apply([&place](const A&... a) { place.emplace(arrive(a)...); }, values);
         }) {}
 
-  /// Serves a call that has the key's turn. The call stays where it is until the result is there.
+  /// Serves a call that has the key's turn. The call stays where it is until it is told that it has ended.
   template <class R, class Call>
   future<R> serve(Call& call) {
+    if (stopping()) return make_failed_future<R>(is_stopping());
     const auto at = entries_.find(hashed_key<key_type>{call.actor_key, call.hash});
     if (at == entries_.end()) [[unlikely]]
       return activate_and_serve<R>(*this, call);
     return serve_active<R>(at->second, call);
   }
 
-  future<> leave(const key_type& key, std::uint64_t hash, bool always) {
+  future<> leave(const key_type& key, std::uint64_t hash) {
     const auto at = entries_.find(hashed_key<key_type>{key, hash});
-    if (at == entries_.end() || !(always || at->second.is_leaving())) return make_ready_future();
+    if (at == entries_.end() || !at->second.is_leaving()) return make_ready_future();
     return deactivate(*this, at->second, key);
   }
 
@@ -185,26 +192,17 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
 
   template <class R, class Call>
   future<R> serve_active(entry& e, Call& call) {
-    used(e);
-    const auto serve_it = [&e, &call] { return call.serve(*e.actor); };
-    future<R> served = invoke_safely(serve_it);
-    if (served.available()) return served;
-    return end_use(*this, e, std::move(served));
-  }
-  template <class R>
-  static future<R> end_use(actor_table& self, entry& e, future<R> served) {
-    auto outcome = co_await as_result(std::move(served));
-    self.used(e);
-    co_return co_await or_fail(future<R>::from_result(std::move(outcome)));
+    begin_use(e);
+    call.served_by(*this, e);
+    return call.serve(*e.actor);
   }
 
   template <class R, class Call>
   static future<R> activate_and_serve(actor_table& self, Call& call) {
-    auto activating = self.begin_activation();
-    if (!activating) co_await fail(std::move(activating).error());
     const auto [at, made] = self.entries_.try_emplace(call.actor_key);
     entry& e = at->second;
     e.key = &at->first;
+    self.begin_activation();
     const auto begin = [&self, &e] { return self.bring_up(e); };
     auto up = co_await as_result(invoke_safely(begin));
     if (!up) {
@@ -213,7 +211,6 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
       co_await fail(std::move(up).error());
     }
     self.activated(e);
-    activating = gate_hold();
     if (const error* gave_up = cancellation()) co_await fail(*gave_up);
     co_return co_await or_fail(self.template serve_active<R>(e, call));
   }
@@ -221,35 +218,34 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     construct_(e.actor);
     e.actor->place_ = {this->core_, e.key};
     if constexpr (requires { e.actor->on_activate(); }) {
-      return in_no_context([](actor_entry& which) { return static_cast<entry&>(which).actor->on_activate(); }, e);
+      return run_hook([](actor_entry& which) { return static_cast<entry&>(which).actor->on_activate(); }, e);
     } else {
       return make_ready_future();
     }
   }
 
   static future<> deactivate(actor_table& self, entry& e, const key_type& key) {
-    const auto outcome = co_await as_result(bring_down(e));
-    self.deactivated(e, outcome);
-    self.entries_.erase(key);
-  }
-  static future<> bring_down(entry& e) {
     if constexpr (requires { e.actor->on_deactivate(); }) {
-      return in_no_context([](actor_entry& which) { return static_cast<entry&>(which).actor->on_deactivate(); }, e);
+      auto outcome = co_await as_result(
+          run_hook([](actor_entry& which) { return static_cast<entry&>(which).actor->on_deactivate(); }, e));
+      // No memory to begin with: it has to be asked again.
+      if (!outcome && !e.hook_began()) co_await fail(std::move(outcome).error());
+      self.deactivated(e, outcome);
     } else {
-      return make_ready_future();
+      self.deactivated(e, {});
     }
+    self.entries_.erase(key);
   }
 
   struct leave_call {
-    future<> operator()(void* instance) { return static_cast<actor_table*>(instance)->leave(actor_key, hash, always); }
+    future<> operator()(void* instance) { return static_cast<actor_table*>(instance)->leave(actor_key, hash); }
     [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
     key_type actor_key;
     std::uint64_t hash;
-    bool always;
   };
-  future<> leave_in_turn(actor_entry& which, bool always) override {
+  future<> leave_in_turn(actor_entry& which) override {
     auto& e = static_cast<entry&>(which);
-    leave_call call{*e.key, key_hash(*e.key), always};
+    leave_call call{*e.key, key_hash(*e.key)};
     return start_call<void>(this->core_, this_shard_id(), no_timeout, std::move(call));
   }
 

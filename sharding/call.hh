@@ -244,13 +244,19 @@ class call_record final : public call_message {
     } catch (...) {  // the result's move failed
       return end_with_error(error::from_exception(std::current_exception()));
     }
+    tell_work();
     send_back(status_code::ok, &complete);
   }
   void end_with_error(error e) noexcept {
     e.drop_exception();
     const auto code = e.code();
     state_.template emplace<outcome>(std::move(e));
+    tell_work();
     send_back(code, &complete);
+  }
+  /// Work that wants to know when it has ended is told, before its turn ends.
+  void tell_work() noexcept {
+    if constexpr (requires { work_.ended(); }) work_.ended();
   }
 
   static void complete(task* t) noexcept {

@@ -26,7 +26,7 @@
 // Keys are strings, `bytes` or integers. The constructor's arguments are those of start(), anew for each actor: see
 // start_arguments.hh.
 // Shard rules: start and stop on the shard that made it; refs on any. Errors: as for sharded<S>.
-// Cost: an active actor is itself, its key and some 80 bytes in a hash table; one that has left is nothing.
+// Cost: an active actor is itself, its key and some 80 bytes in a hash table; one that has left is its bucket there.
 #pragma once
 
 #include <string>
@@ -77,10 +77,20 @@ struct actor_call {
     return std::apply([&here](auto&... a) { return (here.*Tag::pointer)(std::move(a)...); }, packed);
   }
   [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
+  void served_by(actor_table_base& where, actor_entry& who) noexcept {
+    table = &where;
+    entry = &who;
+  }
+  /// From the call's record, before the next message has its turn.
+  void ended() noexcept {
+    if (entry != nullptr) table->end_use(*entry);
+  }
 
   typename Actor::key_type actor_key;
   std::uint64_t hash;
   typename traits::arguments packed;
+  actor_table_base* table = nullptr;
+  actor_entry* entry = nullptr;  // while it serves the call
 };
 
 }  // namespace detail
@@ -111,7 +121,7 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
     const auto hash = key_hash(key_);
     return start_call<typename call::result>(
         core_, shard_of_hash(hash, core_->shards()), timeout_,
-        call{key_, hash, typename call::traits::arguments(std::forward<A>(arguments)...)});
+        call{key_, hash, typename call::traits::arguments(std::forward<A>(arguments)...), nullptr, nullptr});
   }
 
  private:
@@ -162,7 +172,7 @@ class keyed {
   }
   future<> start() { return start(keyed_options{}); }
 
-  /// Activates none any more and has all actors leave, while calls to active ones are still served; then the rest ends.
+  /// Refuses new messages, waits for those being served, and has every actor leave.
   future<> stop() { return host_.stop(); }
 
  private:

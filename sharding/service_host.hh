@@ -89,7 +89,9 @@ class service_host {
 
  private:
   static std::vector<turn_options> bounds() {
-    if constexpr (requires { S::bounds(); })
+    if constexpr (requires {
+                    { S::bounds() } -> std::same_as<std::vector<turn_options>>;
+                  })
       return S::bounds();
     else
       return bounds_of_service<S>();

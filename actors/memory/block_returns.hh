@@ -11,7 +11,8 @@
 // Why: the allocator's own way is an atomic exchange on the block's page and a write to the block, for each block. A
 // batch costs its sender two writes a block and one exchange for all, and its receiver what a local free costs.
 // What is on its way still counts as its owner's: up to a batch for each pair of shards until the sender's next turn,
-// then until the owner's next turn or its next allocation that finds no block in its free list.
+// then until the owner's next turn or its next allocation that finds no block in its free list. Where its owner has not taken
+// any for long, so that `batches_max` wait, blocks go the allocator's way.
 // Thread rules: a block_returns belongs to one shard; a block_inbox takes batches from any thread.
 #pragma once
 
@@ -54,13 +55,25 @@ class alignas(64) block_inbox {
  public:
   void open() noexcept { head_.store(nullptr, std::memory_order_relaxed); }
   /// From now on put() refuses; gives what is there.
-  block_batch* close() noexcept { return batches(head_.exchange(closed(), std::memory_order_acquire)); }
+  block_batch* close() noexcept {
+    block_batch* first = batches(head_.exchange(closed(), std::memory_order_acquire));
+    count_out(first);
+    return first;
+  }
 
-  /// False if it is closed.
+  /// Batches that wait here at most, about: half a megabyte of their senders', and some 0.5 ms for the owner to free.
+  static constexpr std::size_t batches_max = 1024;
+
+  /// False if it is closed or full.
   bool put(block_batch& batch) noexcept {
+    if (waiting_.load(std::memory_order_relaxed) >= batches_max) return false;
+    waiting_.fetch_add(1, std::memory_order_relaxed);
     block_batch* head = head_.load(std::memory_order_relaxed);
     do {
-      if (head == closed()) return false;
+      if (head == closed()) {
+        waiting_.fetch_sub(1, std::memory_order_relaxed);
+        return false;
+      }
       batch.next = head;
     } while (!head_.compare_exchange_weak(head, &batch, std::memory_order_release, std::memory_order_relaxed));
     return true;
@@ -68,14 +81,24 @@ class alignas(64) block_inbox {
   /// REQUIRES of this and take(): it is open, and this is its owner's thread.
   [[nodiscard]] bool has_any() const noexcept { return head_.load(std::memory_order_relaxed) != nullptr; }
   /// Batches linked by `next`, the newest first.
-  block_batch* take() noexcept { return head_.exchange(nullptr, std::memory_order_acquire); }
+  block_batch* take() noexcept {
+    block_batch* first = head_.exchange(nullptr, std::memory_order_acquire);
+    count_out(first);
+    return first;
+  }
 
  private:
   static constexpr block_batch* closed() noexcept { return &closed_mark; }
   static block_batch* batches(block_batch* head) noexcept { return head == closed() ? nullptr : head; }
+  void count_out(const block_batch* first) noexcept {
+    std::size_t batches = 0;
+    for (; first != nullptr; first = first->next) ++batches;
+    waiting_.fetch_sub(batches, std::memory_order_relaxed);
+  }
   static block_batch closed_mark;
 
   std::atomic<block_batch*> head_{closed()};
+  std::atomic<std::size_t> waiting_{0};
 };
 
 /// Who owns which addresses, for good: owners are numbered from 1.

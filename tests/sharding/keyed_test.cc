@@ -255,6 +255,7 @@ ATOLL_SERVICE(hoard, "test.Hoard", ATOLL_METHOD(touch));
 
 /// Twenty times what the budget holds.
 future<int> touch_many() {
+  hoard::left = 0;
   atoll::keyed<hoard> all;
   co_await all.start({.memory_share = 0.5});
   for (std::uint64_t i = 0; i < 10'000; ++i) co_await all.at(i).touch();
@@ -316,20 +317,90 @@ ATOLL_TEST(keyed, stop_waits_for_messages_and_has_every_actor_leave) {
   EXPECT_EQ(co_await accounts.at("x").read(), 0);
   std::vector<future<std::int64_t>> calls;
   for (int i = 0; i < 1'000; ++i) calls.push_back(accounts.at(std::to_string(i % 300)).deposit(1));
+  static_cast<void>(co_await accounts.at("0").read());  // behind the deposits to that one at least
   auto stopping = accounts.stop();
+  int served = 0;
   for (auto& each : calls) {
     const auto outcome = co_await as_result(std::move(each));
+    served += outcome ? 1 : 0;
     if (outcome) continue;
     EXPECT_EQ(outcome.error().code(), status_code::unavailable) << outcome.error().to_string();
   }
   co_await std::move(stopping);
   EXPECT_EQ(records().sum(&archive::deactivations), records().sum(&archive::activations));
+  EXPECT_GT(served, 0);
+  std::int64_t stored = 0;
+  for (const auto& [key, balance] : records().stored) stored += balance;
+  EXPECT_EQ(stored, served) << "what was deposited is what was stored";
   const auto late = co_await as_result(accounts.at("x").read());
   EXPECT_EQ(late.error().code(), status_code::unavailable);
   EXPECT_NE(late.error().message().find("test.Account"), std::string_view::npos) << late.error().to_string();
   co_await accounts.start();  // again
   EXPECT_EQ(co_await accounts.at("x").read(), 0);
   co_await accounts.stop();
+}
+
+/// Calls others while it comes and goes.
+class busybody : public atoll::actor<busybody, std::string> {
+ public:
+  future<> on_activate();
+  future<> on_deactivate();
+  future<> ask(std::string other);
+  future<> poke() { return atoll::make_ready_future(); }
+  static inline std::atomic<int> circles = 0;  // found at the end
+};
+ATOLL_SERVICE(busybody, "test.Busybody", ATOLL_METHOD(ask, other), ATOLL_METHOD(poke));
+
+future<> busybody::on_activate() {
+  if (key() == "calls itself") co_await peers().at(key()).poke();
+  if (key() == "calls through") co_await peers().at("through").ask(key());
+}
+future<> busybody::on_deactivate() {
+  if (key() != "asks at the end") co_return;
+  const auto outcome = co_await as_result(peers().at("through").ask(key()));
+  if (!outcome && outcome.error().code() == status_code::failed_precondition) ++circles;
+}
+future<> busybody::ask(std::string other) { return peers().at(other).poke(); }
+
+ATOLL_TEST(keyed, circles_of_calls_are_found_in_hooks_too) {
+  atoll::keyed<busybody> all;
+  co_await all.start({.idle_after = 5ms});
+  for (const char* key : {"calls itself", "calls through"}) {
+    const auto outcome = co_await as_result(all.at(key).poke());
+    EXPECT_EQ(outcome.error().code(), status_code::failed_precondition) << outcome.error().to_string();
+  }
+  // An actor that serves a message is called by one that its message activates.
+  const auto outcome = co_await as_result(all.at("through").ask("calls through"));
+  EXPECT_EQ(outcome.error().code(), status_code::failed_precondition) << outcome.error().to_string();
+  busybody::circles = 0;
+  co_await all.at("asks at the end").poke();
+  co_await until([] { return busybody::circles == 1; });
+  co_await all.stop();
+}
+
+ATOLL_TEST(keyed, an_actor_that_is_never_idle_for_long_enough_stays) {
+  atoll::keyed<tally> tallies;
+  co_await tallies.start({.idle_after = atoll::duration::max()});
+  for (int i = 1; i <= 20; ++i) {
+    EXPECT_EQ(co_await tallies.at(1).count(), i);
+    co_await atoll::sleep(1ms);
+  }
+  co_await tallies.stop();
+}
+
+ATOLL_TEST(keyed, an_actor_that_serves_a_long_message_is_not_asked_to_leave) {
+  atoll::keyed<tally> tallies;
+  co_await tallies.start({.idle_after = 1ms, .active_max = 1});
+  tally::held = false;
+  tally::released = false;
+  auto holding = tallies.at(1).hold();
+  while (!tally::held) co_await atoll::yield();
+  for (std::uint64_t i = 2; i < 500; ++i) EXPECT_EQ(co_await tallies.at(i).count(), 1);
+  co_await until([] { return tally::alive == 1; });
+  tally::released = true;
+  co_await std::move(holding);
+  co_await tallies.stop();
+  EXPECT_EQ(tally::alive, 0);
 }
 
 ATOLL_TEST(keyed, a_deactivation_that_fails_ends_the_actor_all_the_same) {

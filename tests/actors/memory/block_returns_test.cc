@@ -4,8 +4,11 @@
 
 #include <sys/mman.h>
 
+#include <chrono>
+#include <cstdlib>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -112,11 +115,14 @@ TEST_F(block_returns_test, none_is_lost_or_doubled_between_threads) {
     }
     returns.end(other_pool);
   });
-  while (back.load() < blocks) {
+  for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+       back.load() < blocks && std::chrono::steady_clock::now() < end;) {
     mine.turn(pool);
     back.fetch_add(taken().size());
     std::this_thread::yield();
   }
+  EXPECT_EQ(back.load(), blocks);
+  if (back.load() < blocks) std::abort();  // the other waits for ever
   other.join();
   mine.turn(pool);
   EXPECT_EQ(back.load(), blocks);
@@ -139,6 +145,18 @@ TEST(block_inbox, refuses_before_it_is_opened_and_after_it_is_closed) {
   EXPECT_EQ(first.next, nullptr);
   EXPECT_FALSE(inbox.put(first));
   EXPECT_EQ(inbox.close(), nullptr);
+}
+
+TEST(block_inbox, takes_no_more_than_its_bound_until_its_owner_looks) {
+  block_inbox inbox;
+  inbox.open();
+  std::vector<block_batch> batches(block_inbox::batches_max + 1);
+  for (std::size_t i = 0; i < block_inbox::batches_max; ++i) EXPECT_TRUE(inbox.put(batches[i])) << i;
+  EXPECT_FALSE(inbox.put(batches.back()));
+  std::size_t taken = 0;
+  for (const block_batch* each = inbox.take(); each != nullptr; each = each->next) ++taken;
+  EXPECT_EQ(taken, block_inbox::batches_max);
+  EXPECT_TRUE(inbox.put(batches.back()));
 }
 
 }  // namespace
