@@ -48,7 +48,7 @@ void actor_table_base::activated(actor_entry& e) {
   --activating_;
   ++active_;
   metrics_->activations.add();
-  end_use(e);
+  settle(e);
   keep_bound();
   // A flood of new keys may fill the memory between two looks.
   if (metrics_->activations.value() % activations_a_look == 0 && memory_is_short()) ask_first(share_that_leaves());
@@ -74,10 +74,14 @@ future<> actor_table_base::run_hook(future<> (*hook)(actor_entry& e), actor_entr
 
 void actor_table_base::begin_use(actor_entry& e) noexcept {
   e.leaving_ = false;
-  e.unlink();
+  if (e.uses_++ == 0) e.unlink();
 }
 
 void actor_table_base::end_use(actor_entry& e) noexcept {
+  if (--e.uses_ == 0) settle(e);
+}
+
+void actor_table_base::settle(actor_entry& e) noexcept {
   e.used_ = coarse_now();
   by_use_.push_back(e);
 }
@@ -148,6 +152,7 @@ void actor_table_base::ask_to_leave(actor_entry& e, semaphore_units place) {
 
 future<> actor_table_base::stop() {
   stopping_ = true;
+  end_streams();
   co_await watcher_.stop();
   while (active_ + activating_ > 0) {
     // Those that serve a message come into the list at its end.

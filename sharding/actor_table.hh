@@ -58,6 +58,7 @@ class actor_entry : list_hook {
   friend class actor_table_base;
   friend class intrusive_list<actor_entry>;
   time_point used_{};
+  std::uint32_t uses_ = 0;   // messages and open streams
   bool leaving_ = false;     // asked to, and not used since
   bool hook_began_ = false;  // the one called last
 };
@@ -88,6 +89,8 @@ class actor_table_base {
   /// next, too. Not a template: g++ warns where a frame holds a closure made for a type of an anonymous namespace.
   static future<> run_hook(future<> (*hook)(actor_entry& e), actor_entry& e);
 
+  /// Those that messages to the actors opened, which are refused by now.
+  virtual void end_streams() noexcept = 0;
   /// Has it leave in its turn, if it is_leaving() still: a call. The entry may be gone before that ends.
   virtual future<> leave_in_turn(actor_entry& e) = 0;
 
@@ -97,6 +100,7 @@ class actor_table_base {
   future<> watch();
   [[nodiscard]] bool first_is_idle() noexcept;
   void keep_bound();
+  void settle(actor_entry& e) noexcept;
   [[nodiscard]] bool all_are_asked() noexcept;
   void ask_first(std::size_t how_many);
   void ask_to_leave(actor_entry& e, semaphore_units place);
@@ -160,6 +164,8 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     static_assert(own.concurrency <= 1, "an actor serves one message at a time");
     return {{.concurrency = 1, .queue = own.queue, .per_key = true}};
   }
+
+  static std::uint32_t streams_max() { return options_of_service<Actor>().streams; }
 
   template <class... A>
   actor_table(const keyed_options& options, const actor_arguments<A...>& arguments)
@@ -243,6 +249,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     key_type actor_key;
     std::uint64_t hash;
   };
+  void end_streams() noexcept override { this->core_->end_streams(); }
   future<> leave_in_turn(actor_entry& which) override {
     auto& e = static_cast<entry&>(which);
     leave_call call{*e.key, key_hash(*e.key)};

@@ -96,11 +96,15 @@ call_message::arrival call_message::arrive(void*& instance, std::optional<error>
   return arrival::serve;
 }
 
+void call_message::end_turn() noexcept {
+  if (place_ == place::has_turn) core_->turns_of(method_)->leave(extras_.key);
+  place_ = place::none;
+}
+
 void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
   auto& local = local_sharding();
   if (core_ != nullptr) local.calls_served.add(outcome);
-  if (place_ == place::has_turn) core_->turns_of(method_)->leave(extras_.key);
-  place_ = place::none;
+  end_turn();
   if (std::exchange(entered_, false)) core_->leave();
   this_shard().context = nullptr;
   task::context = context_ptr();
@@ -177,10 +181,14 @@ void call_caller::note::back(task* t) noexcept {
   if (call.record_is_back_) call.forget();
 }
 
+void call_caller::release_place() noexcept {
+  if (std::exchange(has_place_, false) && !message_.is_local()) local_sharding().outboxes[message_.to()].returned();
+}
+
 bool call_caller::take_back() noexcept {
   stop_waiting();
   record_is_back_ = true;
-  if (!message_.is_local()) local_sharding().outboxes[message_.to()].returned();
+  release_place();
   return !note_;
 }
 

@@ -48,6 +48,12 @@ class call_message : public task {
   /// True for a call that must not wait behind others: see outbox.hh.
   [[nodiscard]] bool passes_bounds() const noexcept { return core_ == nullptr || depth_ > 1; }
 
+  [[nodiscard]] service_core* core() const noexcept { return core_; }
+  /// Ends what is served, with this reason. REQUIRES: it is served, here.
+  void cancel_work(const error& reason) noexcept {
+    if (task::context) task::context->cancel(reason);
+  }
+
   // For turns.
   [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
   [[nodiscard]] const serial_hold* holders() const noexcept { return extras_.holders.get(); }
@@ -57,6 +63,8 @@ class call_message : public task {
     has_extras_ = true;
   }
   void has_no_turn() noexcept { place_ = place::none; }
+  /// The callee's: the next call may have its turn, while this one goes on.
+  void end_turn() noexcept;
 
  protected:
   call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
@@ -103,6 +111,8 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   /// Hands the record to the target shard.
   void send() noexcept;
   [[nodiscard]] bool passes_bounds() const noexcept { return message_.passes_bounds(); }
+  /// Gives its place among the calls under way to another, once.
+  void release_place() noexcept;
 
  protected:
   call_caller(call_message& message, timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept
@@ -137,6 +147,7 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   call_message& message_;
   std::optional<note> note_;
   bool record_is_back_ = false;
+  bool has_place_ = true;
 };
 
 template <class R, class F>
@@ -193,6 +204,7 @@ class call_record final : public call_message {
   call_record(service_core* core, shard_id to, F work)
       : call_message(core, to, &execute, method_of(work), extras_), work_(std::move(work)), caller_(*this) {
     this->fill(key_of(work_));
+    if constexpr (requires { work_.in_record(*this, caller_); }) work_.in_record(*this, caller_);
   }
 
   static std::size_t method_of(const F& work) noexcept {

@@ -25,6 +25,7 @@
 
 #include <atoll/actors/base/text.hh>
 #include <atoll/actors/future/future.hh>
+#include <atoll/actors/future/stream.hh>
 #include <atoll/sharding/message.hh>
 #include <atoll/sharding/sendable.hh>
 #include <atoll/sharding/turns.hh>
@@ -38,6 +39,7 @@ inline constexpr std::size_t no_key = static_cast<std::size_t>(-1);
 struct service_options {
   std::uint32_t concurrency = 0;                      // calls that an instance serves at a time; 0: any number
   std::uint32_t queue = turn_options::queue_default;  // calls that wait for their turn; more get `resource_exhausted`
+  std::uint32_t streams = 65'536;  // calls with streams that may be open at an instance; more get the same
 };
 
 /// What ATOLL_METHOD_WITH says of one method.
@@ -108,14 +110,50 @@ struct require_value {
   static constexpr bool ok = true;
 };
 
+/// stream<T>, as an argument or a result; elsewhere void.
+template <class T>
+struct stream_value {
+  static constexpr bool is_stream = false;
+  using type = void;
+};
+template <class T>
+struct stream_value<stream<T>> {
+  static constexpr bool is_stream = true;
+  using type = T;
+};
+
+/// What an argument is in the message: streams go beside it.
+template <class A>
+using carried = std::conditional_t<stream_value<A>::is_stream, unit, A>;
+
+template <class... A>
+struct first_stream {
+  using type = void;
+};
+template <class First, class... Rest>
+struct first_stream<First, Rest...>
+    : std::conditional_t<stream_value<First>::is_stream, stream_value<First>, first_stream<Rest...>> {};
+
+template <class A, class Method>
+struct check_argument : require_sendable<std::remove_cvref_t<A>, Method> {};
+template <class T, class Method>
+struct check_argument<stream<T>, Method> : require_sendable<T, Method> {};
+
 template <class Method, class Plain>
 struct check_signature;
 template <class Method, class R, class... A>
 struct check_signature<Method, R(A...)> {
-  static_assert(future_value<R>::is_future, "a service method returns atoll::future<T>");
-  static constexpr bool arguments =
-      (require_value<A, Method>::ok && ...) && (require_sendable<std::remove_cvref_t<A>, Method>::ok && ...);
-  static constexpr bool result = require_sendable<typename future_value<R>::type, Method>::ok;
+  static_assert(future_value<R>::is_future || stream_value<R>::is_stream,
+                "a service method returns atoll::future<T> or atoll::stream<T>");
+  static_assert((0 + ... + (stream_value<A>::is_stream ? 1 : 0)) <= 1, "a method has one stream argument at most");
+  static constexpr bool arguments = (require_value<A, Method>::ok && ...) && (check_argument<A, Method>::ok && ...);
+  static constexpr bool result = [] {
+    if constexpr (stream_value<R>::is_stream) {
+      return require_sendable<typename stream_value<R>::type, Method>::ok;
+    } else {
+      return require_sendable<typename future_value<R>::type, Method>::ok;
+    }
+  }();
   static constexpr bool ok = arguments && result;
 };
 
@@ -127,7 +165,18 @@ struct method_traits {
   using signature = detail::method_signature<std::remove_const_t<decltype(Tag::pointer)>>;
   using service = typename signature::service;
   using arguments = typename signature::arguments;
-  using result = typename detail::future_value<typename signature::returned>::type;
+  using returned = typename signature::returned;
+  /// What the call's future gives; void where the method gives a stream.
+  using result = std::conditional_t<detail::stream_value<returned>::is_stream, void,
+                                    typename detail::future_value<returned>::type>;
+  /// The values of the stream that the method gives, and of the one it takes; void for none.
+  using stream_out = typename detail::stream_value<returned>::type;
+  using stream_in = typename decltype([]<class... A>(std::type_identity<std::tuple<A...>>) {
+    return detail::first_stream<A...>{};
+  }(std::type_identity<arguments>{}))::type;
+  static constexpr bool gives_stream = !std::is_void_v<stream_out>;
+  static constexpr bool takes_stream = !std::is_void_v<stream_in>;
+  static constexpr bool streams = gives_stream || takes_stream;
   static constexpr std::size_t arity = signature::arity;
   static constexpr detail::parameter_names<arity> parameters{Tag::parameters};
   static constexpr std::size_t key = parameters.key;

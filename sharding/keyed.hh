@@ -73,9 +73,7 @@ struct actor_call {
   future<result> operator()(void* instance) {
     return static_cast<actor_table<Actor>*>(instance)->template serve<result>(*this);
   }
-  future<result> serve(Actor& here) {
-    return std::apply([&here](auto&... a) { return (here.*Tag::pointer)(std::move(a)...); }, packed);
-  }
+  future<result> serve(Actor& here) { return body(here); }
   [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
   void served_by(actor_table_base& where, actor_entry& who) noexcept {
     table = &where;
@@ -83,12 +81,18 @@ struct actor_call {
   }
   /// From the call's record, before the next message has its turn.
   void ended() noexcept {
+    if constexpr (traits::streams) body.ended();
     if (entry != nullptr) table->end_use(*entry);
+  }
+  void in_record(call_message& message, call_caller& caller) noexcept
+    requires(traits::streams)
+  {
+    body.in_record(message, caller);
   }
 
   typename Actor::key_type actor_key;
   std::uint64_t hash;
-  typename traits::arguments packed;
+  method_body<Tag> body;
   actor_table_base* table = nullptr;
   actor_entry* entry = nullptr;  // while it serves the call
 };
@@ -117,11 +121,12 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
   template <class Tag, class... A>
   auto atoll_call(A&&... arguments) const {
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty actor_ref");
-    using call = detail::actor_call<Actor, Tag>;
     const auto hash = key_hash(key_);
-    return start_call<typename call::result>(
-        core_, shard_of_hash(hash, core_->shards()), timeout_,
-        call{key_, hash, typename call::traits::arguments(std::forward<A>(arguments)...), nullptr, nullptr});
+    const auto work = [this, hash](detail::method_body<Tag>&& body) {
+      return detail::actor_call<Actor, Tag>{key_, hash, std::move(body), nullptr, nullptr};
+    };
+    return detail::start_method<Tag>(core_, shard_of_hash(hash, core_->shards()), timeout_, work,
+                                     std::forward<A>(arguments)...);
   }
 
  private:

@@ -17,38 +17,173 @@
 #include <utility>
 
 #include <atoll/sharding/call.hh>
+#include <atoll/sharding/call_streams.hh>
 #include <atoll/sharding/describe.hh>
 #include <atoll/sharding/key_hash.hh>
 
 namespace atoll_root::atoll {
 namespace detail {
 
-/// What a call of a described method carries.
+/// What a call of a described method carries, and does at the instance.
+template <class Tag, bool Streams = method_traits<Tag>::streams>
+struct method_body {
+  using traits = method_traits<Tag>;
+
+  auto operator()(typename traits::service& service) {
+    return std::apply([&service](auto&... a) { return (service.*Tag::pointer)(std::move(a)...); }, packed);
+  }
+
+  typename traits::arguments packed;
+};
+
+template <class Arguments>
+struct carried_arguments;
+template <class... A>
+struct carried_arguments<std::tuple<A...>> {
+  using type = std::tuple<carried<A>...>;
+};
+
+/// The same of a method with streams: its outcome comes when they have ended.
+template <class Tag>
+struct method_body<Tag, true> {
+  using traits = method_traits<Tag>;
+  using in = typename traits::stream_in;
+  using out = typename traits::stream_out;
+
+  auto operator()(typename traits::service& service) -> future<typename traits::result> {
+    if (auto refused = message->core()->open_stream(streams->place(), *message)) {
+      return make_failed_future<typename traits::result>(std::move(*refused));
+    }
+    auto returned = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return (service.*Tag::pointer)(argument<I>()...);
+    }(std::make_index_sequence<traits::arity>());
+    streams->opened();
+    // Bounds of the method are for as long as it streams; those of the service for what is one message after the other.
+    if constexpr (bounds_of<Tag> == 0) message->end_turn();
+    if constexpr (traits::gives_stream) {
+      return serve_stream(streams->out, std::move(returned));
+    } else {
+      return returned;
+    }
+  }
+  void in_record(call_message& its_message, call_caller& caller) noexcept {
+    message = &its_message;
+    streams->belongs_to(caller);
+  }
+  void ended() noexcept {
+    streams->call_ended();
+    message->core()->close_stream(streams->place());
+  }
+
+  template <std::size_t I>
+  auto argument() {
+    if constexpr (stream_value<std::tuple_element_t<I, typename traits::arguments>>::is_stream) {
+      return stream_reader<in>::at_callee(streams->in);
+    } else {
+      return std::move(std::get<I>(packed));
+    }
+  }
+
+  typename carried_arguments<typename traits::arguments>::type packed;
+  call_streams_hold<in, out> streams;
+  call_message* message = nullptr;
+};
+
+template <class T>
+carried<T> carry(T& argument) {
+  if constexpr (stream_value<T>::is_stream) {
+    return {};
+  } else {
+    return std::move(argument);
+  }
+}
+
+template <class Tag, class MakeWork>
+auto start_streaming(service_core* core, shard_id to, duration timeout, MakeWork work,
+                     typename method_traits<Tag>::arguments arguments) {
+  using traits = method_traits<Tag>;
+  using result = typename traits::result;
+  using in = typename traits::stream_in;
+  using out = typename traits::stream_out;
+  cancel_source call;
+  const context_scope in_its_context(call.context());
+  method_body<Tag> body{
+      std::apply([](auto&... a) { return typename carried_arguments<typename traits::arguments>::type(carry(a)...); },
+                 arguments),
+      call_streams_hold<in, out>(to)};
+  auto& streams = *body.streams;
+  const auto start = [&] { return start_call<result>(core, to, timeout, work(std::move(body))); };
+  const auto start_and_send = [&] {
+    if constexpr (traits::takes_stream) {
+      cancel_source sender;
+      auto sending = [&] {
+        const context_scope in_senders_context(sender.context());
+        return send_stream(streams.in, std::get<stream<in>>(std::move(arguments)));
+      }();
+      return end_sending(invoke_safely(start), std::move(sending), std::move(sender));
+    } else {
+      return invoke_safely(start);
+    }
+  };
+  if constexpr (traits::gives_stream) {
+    auto& reader = stream_reader<out>::at_caller(streams.out, call);
+    stream<out> values(reader);
+    auto reading = end_reading(start_and_send(), stream_hold<out>(reader));
+    if (reading.available() && reading.failed()) {  // no memory to wait with
+      call.cancel();
+      reader.ends_with(reading.take_error());
+    }
+    return values;
+  } else {
+    return start_and_send();
+  }
+}
+
+/// Starts a call of a method; `work` makes of the method's body what the call does with its instance.
+template <class Tag, class MakeWork, class... A>
+auto start_method(service_core* core, shard_id to, duration timeout, MakeWork work, A&&... arguments) {
+  using traits = method_traits<Tag>;
+  using result = typename traits::result;
+  using packed = typename traits::arguments;
+  if constexpr (!traits::streams) {
+    return start_call<result>(core, to, timeout, work(method_body<Tag>{packed(std::forward<A>(arguments)...)}));
+  } else {
+    return start_streaming<Tag>(core, to, timeout, work, packed(std::forward<A>(arguments)...));
+  }
+}
+
+/// A call of a described method of a service's instance.
 template <class Tag>
 struct method_call {
   using traits = method_traits<Tag>;
   static constexpr std::size_t method = bounds_of<Tag>;
   static_assert(method <= UINT8_MAX, "methods with bounds of their own have to be among the first 255");
 
-  auto operator()(void* instance) {
-    auto& service = *static_cast<typename traits::service*>(instance);
-    return std::apply([&service](auto&... a) { return (service.*Tag::pointer)(std::move(a)...); }, packed);
-  }
+  auto operator()(void* instance) { return body(*static_cast<typename traits::service*>(instance)); }
   [[nodiscard]] std::uint64_t key() const noexcept
     requires(traits::options.per_key)
   {
-    return key_hash(std::get<traits::key>(packed));
+    return key_hash(std::get<traits::key>(body.packed));
+  }
+  void in_record(call_message& message, call_caller& caller) noexcept
+    requires(traits::streams)
+  {
+    body.in_record(message, caller);
+  }
+  void ended() noexcept
+    requires(traits::streams)
+  {
+    body.ended();
   }
 
-  typename traits::arguments packed;
+  method_body<Tag> body;
 };
 
 /// Calls one described method on a shard.
 template <class Tag, class... A>
 auto call_method(service_core* core, shard_id to, duration timeout, A&&... arguments) {
-  using traits = method_traits<Tag>;
-  return start_call<typename traits::result>(
-      core, to, timeout, method_call<Tag>{typename traits::arguments(std::forward<A>(arguments)...)});
+  const auto work = [](method_body<Tag>&& body) { return method_call<Tag>{std::move(body)}; };
+  return start_method<Tag>(core, to, timeout, work, std::forward<A>(arguments)...);
 }
 
 }  // namespace detail

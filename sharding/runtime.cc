@@ -14,6 +14,7 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/reactor/reactor.hh>
+#include <atoll/sharding/call_streams.hh>
 #include <atoll/sharding/cgroup.hh>
 #include <atoll/sharding/memory_ranges.hh>
 #include <atoll/sharding/offload_pool.hh>
@@ -186,6 +187,7 @@ void runtime::run_shard(shard_id id, shared& state) {
   // No reactor goes while another shard may still wake it, no core while a ref may be used.
   state.everyone.arrive_and_wait();
   if (id == 0) static_cast<void>(work.get_result());
+  call_streams_base::free_rest(*local);
   memory.detach();
 }
 

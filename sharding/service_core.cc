@@ -2,6 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/service_core.hh>
 
+#include <atoll/sharding/call.hh>
+
 namespace atoll_root::atoll {
 
 void* service_core::enter() noexcept {
@@ -21,16 +23,53 @@ void service_core::open(void* instance) noexcept {
   ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
   s.instance = instance;
   s.closed = false;
+  s.streams_ended = false;
 }
 
 future<void*> service_core::close() {
   slot& s = local();
   s.closed = true;
+  end_streams();
   if (s.serving > 0) {
     co_await s.drained.emplace().get_future();
     s.drained.reset();
   }
   co_return std::exchange(s.instance, nullptr);
+}
+
+std::optional<error> service_core::open_stream(open_streams& place, call_message& call) {
+  slot& s = local();
+  if (s.streams_ended) return is_stopping();
+  if (s.streams_open >= streams_max_) {
+    return error(status_code::resource_exhausted,
+                 name_ + ": " + std::to_string(streams_max_) + " calls with streams are open on this shard");
+  }
+  ++s.streams_open;
+  place.call = &call;
+  s.streams.push_back(place);
+  return std::nullopt;
+}
+
+void service_core::close_stream(open_streams& place) noexcept {
+  if (!place.linked()) return;
+  place.unlink();
+  --local().streams_open;
+}
+
+void service_core::end_streams() noexcept {
+  slot& s = local();
+  s.streams_ended = true;
+  if (s.streams.empty()) return;
+  const error why = is_stopping();
+  for (open_streams& each : s.streams) each.call->cancel_work(why);
+}
+
+error service_core::is_stopping() const noexcept {
+  try {
+    return {status_code::unavailable, name_ + " is stopping"};
+  } catch (const std::bad_alloc&) {
+    return error(status_code::unavailable);
+  }
 }
 
 error service_core::not_running() const {

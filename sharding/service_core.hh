@@ -15,16 +15,24 @@
 #include <string_view>
 #include <vector>
 
+#include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/future/future.hh>
 #include <atoll/sharding/turns.hh>
 
 namespace atoll_root::atoll {
 
+/// A streaming call at its callee.
+struct open_streams : list_hook {
+  call_message* call = nullptr;
+};
+
 class service_core {
  public:
-  /// `bounds`: of the service, then of each method; empty where there are none.
-  service_core(std::string_view name, shard_id shards, const std::vector<turn_options>& bounds = {})
-      : name_(name), slots_(shards) {
+  /// `bounds`: of the service, then of each method; empty where there are none. `streams_max`: calls with streams that may
+  /// be open at an instance.
+  service_core(std::string_view name, shard_id shards, const std::vector<turn_options>& bounds = {},
+               std::uint32_t streams_max = 0)
+      : name_(name), streams_max_(streams_max), slots_(shards) {
     for (auto& each : slots_) {
       for (const auto& bound : bounds) each.bounds.emplace_back(bound);
     }
@@ -35,6 +43,8 @@ class service_core {
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] shard_id shards() const noexcept { return static_cast<shard_id>(slots_.size()); }
+  /// Calls with streams that are open here.
+  [[nodiscard]] std::uint32_t streams_open() const noexcept { return local().streams_open; }
 
   /// This shard's instance for one call, which leave() ends; null where the service doesn't run here.
   void* enter() noexcept;
@@ -57,6 +67,13 @@ class service_core {
     return own.bounded() ? &own : nullptr;
   }
 
+  /// Counts a call with streams that begins here; the error why it may not.
+  std::optional<error> open_stream(open_streams& place, call_message& call);
+  /// The call ends; does nothing where it was not counted.
+  void close_stream(open_streams& place) noexcept;
+  /// Ends the streams that are open here, and refuses more.
+  void end_streams() noexcept;
+
   [[nodiscard]] error not_running() const;
 
   /// Set while started: stops the service on all shards. Used by the runtime for what was left running.
@@ -68,14 +85,20 @@ class service_core {
     void* instance = nullptr;
     std::uint32_t serving = 0;
     bool closed = true;
+    bool streams_ended = false;
+    std::uint32_t streams_open = 0;
+    intrusive_list<open_streams> streams;
     std::optional<promise<>> drained;
     std::vector<turns> bounds;
   };
+
+  [[nodiscard]] error is_stopping() const noexcept;
 
   slot& local() noexcept { return slots_[this_shard_id()]; }
   [[nodiscard]] const slot& local() const noexcept { return slots_[this_shard_id()]; }
 
   std::string name_;
+  std::uint32_t streams_max_;
   std::vector<slot> slots_;
 };
 

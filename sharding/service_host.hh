@@ -44,7 +44,7 @@ class service_host {
   service_core& core() {
     // A core that only we hold is of a runtime that has ended.
     if (owned_ == nullptr || owned_.use_count() == 1) {
-      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count(), bounds());
+      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count(), bounds(), streams_max());
       local_sharding().cores.push_back(owned_);
     }
     return *owned_;
@@ -95,6 +95,13 @@ class service_host {
       return S::bounds();
     else
       return bounds_of_service<S>();
+  }
+
+  static std::uint32_t streams_max() {
+    if constexpr (requires { S::streams_max(); })
+      return S::streams_max();
+    else
+      return detail::options_of_service<S>().streams;
   }
 
   static future<> stop_everywhere(service_core& core) {

@@ -10,6 +10,7 @@
 #include <atoll/actors/metrics/status_counts.hh>
 #include <atoll/actors/reactor/shard.hh>
 #include <atoll/actors/sync/mutex.hh>
+#include <atoll/sharding/call_streams.hh>
 #include <atoll/sharding/foreign_gate.hh>
 #include <atoll/sharding/mailroom.hh>
 #include <atoll/sharding/outbox.hh>
@@ -35,6 +36,7 @@ struct sharding_local {
   const std::vector<processor>& processors;  // that this process may use
   mail_poller mail;
   std::vector<outbox> outboxes;                      // by target shard
+  intrusive_list<call_streams_hook> streams;         // of this shard's calls, until nothing of them is under way
   std::vector<std::shared_ptr<service_core>> cores;  // of the containers made on this shard, to the end
   std::shared_ptr<foreign_gate> foreign;
   intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here

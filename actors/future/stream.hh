@@ -15,14 +15,13 @@
 // Errors go both ways: a producer that fails gives what it had yielded and then its failure to the consumer; the consumer
 // may end the producer with cancel(error): its next co_yield raises that, and its waits end with it. A stream
 // that is dropped early cancels its producer and lets go: at its next co_yield, at the latest, the producer's locals are
-// destroyed. What the producer refers to must live until then: give it values.
+// destroyed. What the producer refers to must live until then: give it values, or co_await close().
 // Shard rules: one shard's; one consumer, one next() at a time. next() ends where the consumer's context ends, and may be
 // called again.
 // Cost: a pooled frame and state for the stream; a value buffered some ns, a change-over two tasks.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -35,7 +34,50 @@ class stream;
 
 namespace detail {
 
-/// What producer and consumer of a stream share.
+/// Values in the order they came, taken from the front; a whole batch changes hands without a look at its values.
+template <class T>
+class stream_values {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return taken_ == items_.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return items_.size() - taken_; }
+
+  void push(T&& value) {
+    if (taken_ >= compact_at) {
+      items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(taken_));
+      taken_ = 0;
+    }
+    items_.push_back(std::move(value));
+  }
+  /// REQUIRES: !empty().
+  T take() {
+    T value = std::move(items_[taken_]);
+    if (++taken_ == items_.size()) clear();
+    return value;
+  }
+  /// Gives all to a vector, which is empty, and takes over its memory.
+  void give(std::vector<T>& to) {
+    if (taken_ > 0) items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(taken_));
+    items_.swap(to);
+    taken_ = 0;
+  }
+  /// Takes the values of a vector over, and gives it its memory. REQUIRES: empty().
+  void receive(std::vector<T>& from) noexcept {
+    items_.swap(from);
+    from.clear();
+  }
+  void clear() noexcept {
+    items_.clear();
+    taken_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t compact_at = 64;
+
+  std::vector<T> items_;
+  std::size_t taken_ = 0;
+};
+
+/// A stream as its consumer sees it; what the producer is, the derived class knows.
 template <class T>
 class stream_state {
  public:
@@ -59,12 +101,17 @@ class stream_state {
     stream_state& owner;
   };
 
-  stream_state() : context(context_ptr::below(this_shard().context, current_call())) {}
+  /// `low`: go_on() is called where no more values than this are left.
+  explicit stream_state(std::size_t low) noexcept : low_water(low) {}
   stream_state(const stream_state&) = delete;
   stream_state& operator=(const stream_state&) = delete;
-  ~stream_state() {
-    if (failure && !abandoned) report_abandoned(*failure);
-  }
+
+  /// More values are wanted: there is room, or somebody waits.
+  virtual void go_on() noexcept = 0;
+  /// The consumer ends the producer, whose values can be read still. REQUIRES: !finished.
+  virtual void end(const error& why) noexcept = 0;
+  /// Nobody reads any more.
+  virtual void abandon() noexcept = 0;
 
   void drop() noexcept {
     if (--references == 0) delete this;
@@ -72,9 +119,10 @@ class stream_state {
   void wake_consumer() noexcept {
     if (consumer_wait* w = std::exchange(waiting, nullptr)) w->end_with();
   }
-  /// Lets the producer go on where it waits in a co_yield, or hasn't begun.
-  void wake_producer() noexcept {
-    if (task* t = std::exchange(paused, nullptr)) schedule(*t);
+  T take() {
+    T value = values.take();
+    if (values.size() <= low_water) go_on();
+    return value;
   }
   future<> wait() {
     if (const error* reason = cancellation()) return make_failed_future(wait_failed(*reason, "a stream"));
@@ -87,16 +135,18 @@ class stream_state {
     return f;
   }
 
-  std::deque<T> values;
+  stream_values<T> values;
   std::optional<error> failure;  // of the producer, until the consumer took it
-  std::optional<error> ended_by_consumer;
-  context_ptr context;  // the producer's
   consumer_wait* waiting = nullptr;
-  task* paused = nullptr;  // the producer, where it hasn't begun or waits in a co_yield
-  bool begun = false;
+  std::size_t low_water;
   std::uint32_t references = 1;
-  bool finished = false;
+  bool finished = false;  // no more values come
   bool abandoned = false;
+
+ protected:
+  virtual ~stream_state() {
+    if (failure && !abandoned) report_abandoned(*failure);
+  }
 };
 
 template <class T>
@@ -111,11 +161,57 @@ struct stream_hold {
 };
 
 template <class T>
+class stream_promise;
+
+/// The stream of a coroutine that yields.
+template <class T>
+class coroutine_stream final : public stream_state<T> {
+  using base = stream_state<T>;
+
+ public:
+  coroutine_stream()
+      : base(base::buffered_max / 2), context(context_ptr::below(this_shard().context, current_call())) {}
+
+  /// Lets the producer go on where it waits in a co_yield, or hasn't begun.
+  void go_on() noexcept override {
+    if (task* t = std::exchange(paused, nullptr)) schedule(*t);
+  }
+  void end(const error& why) noexcept override {
+    if (ended_by_consumer) return;
+    ended_by_consumer = why;
+    context->cancel(why);
+    if (begun || paused == nullptr) return go_on();
+    this->failure = why;  // it never begins
+    destroy_paused();
+  }
+  void abandon() noexcept override {
+    if (this->finished) return;
+    if (paused != nullptr) return destroy_paused();
+    context->cancel(error(status_code::cancelled, "nobody reads the stream any more"));
+  }
+  [[nodiscard]] bool takes_more() const noexcept {
+    return !ended_by_consumer && this->values.size() < base::buffered_max;
+  }
+
+  std::optional<error> ended_by_consumer;
+  context_ptr context;     // the producer's
+  task* paused = nullptr;  // the producer, where it hasn't begun or waits in a co_yield
+  bool begun = false;
+
+ private:
+  /// REQUIRES: the producer is paused: nothing else refers to its frame.
+  void destroy_paused() noexcept {
+    const context_scope back_to_ours(this_shard().context);
+    static_cast<stream_promise<T>&>(static_cast<coroutine_base&>(*std::exchange(paused, nullptr))).destroy();
+  }
+};
+
+template <class T>
 class stream_promise final : public coroutine_base {
  public:
   stream_promise()
       : coroutine_base(this_shard(), std::coroutine_handle<stream_promise>::from_promise(*this).address(), nullptr),
-        state_(new stream_state<T>()) {
+        state_(new coroutine_stream<T>()) {
     task::context = state_->context;
     state_->paused = this;
   }
@@ -138,7 +234,7 @@ class stream_promise final : public coroutine_base {
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> /*handle*/) const noexcept {}
     void await_resume() const noexcept { state.begun = true; }
-    stream_state<T>& state;
+    coroutine_stream<T>& state;
   };
   begin initial_suspend() const noexcept { return {*state_}; }
   /// The frame goes with the producer's end.
@@ -162,16 +258,13 @@ class stream_promise final : public coroutine_base {
 
   class yield_awaiter {
    public:
-    explicit yield_awaiter(stream_state<T>& s) noexcept : state_(s) {}
-    bool await_ready() const noexcept {
-      return !state_.abandoned && !state_.ended_by_consumer && state_.values.size() < stream_state<T>::buffered_max &&
-             !should_give_way();
-    }
+    explicit yield_awaiter(coroutine_stream<T>& s) noexcept : state_(s) {}
+    bool await_ready() const noexcept { return !state_.abandoned && state_.takes_more() && !should_give_way(); }
     void await_suspend(std::coroutine_handle<stream_promise> handle,
                        std::source_location site = std::source_location::current()) noexcept {
       if (state_.abandoned) return handle.promise().destroy();
       coroutine_base& self = suspended(handle, site);
-      if (state_.ended_by_consumer || state_.values.size() < stream_state<T>::buffered_max) {
+      if (state_.ended_by_consumer || state_.takes_more()) {
         schedule(self);
       } else {
         state_.paused = &self;
@@ -182,12 +275,12 @@ class stream_promise final : public coroutine_base {
     }
 
    private:
-    stream_state<T>& state_;
+    coroutine_stream<T>& state_;
   };
 
   yield_awaiter yield_value(T value) {
     if (!state_->abandoned && !state_->ended_by_consumer) {
-      state_->values.push_back(std::move(value));
+      state_->values.push(std::move(value));
       state_->wake_consumer();
     }
     return yield_awaiter(*state_);
@@ -211,7 +304,7 @@ class stream_promise final : public coroutine_base {
   static void operator delete(void* block, std::size_t bytes) noexcept { current_shard->blocks.free(block, bytes); }
 
  private:
-  stream_state<T>* state_;
+  coroutine_stream<T>* state_;
 };
 
 }  // namespace detail
@@ -223,6 +316,8 @@ class [[nodiscard]] stream {
   using promise_type = detail::stream_promise<T>;
   static constexpr std::size_t buffered_max = detail::stream_state<T>::buffered_max;
 
+  /// The consumer's side of what is no coroutine: for the layers above.
+  explicit stream(detail::stream_state<T>& s) noexcept : state_(&s) { ++s.references; }
   stream(stream&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   stream& operator=(stream&& other) noexcept {
     std::swap(state_, other.state_);
@@ -232,74 +327,89 @@ class [[nodiscard]] stream {
     if (state_ == nullptr) return;
     state_->abandoned = true;
     state_->values.clear();
-    if (!state_->finished) {
-      if (state_->paused != nullptr) {
-        destroy_paused();
-      } else {
-        state_->context->cancel(error(status_code::cancelled, "nobody reads the stream any more"));
-      }
-    }
+    state_->abandon();
     state_->drop();
   }
 
   /// The next value; nullopt at the end. After what the producer had yielded, its failure.
   future<std::optional<T>> next() {
-    if (!state_->values.empty()) return make_ready_future<std::optional<T>>(take(*state_));
+    if (!state_->values.empty()) return make_ready_future<std::optional<T>>(state_->take());
     return next_slowly(detail::stream_hold<T>(*state_));
   }
   /// All values that are there, at least one, at most buffered_max; none at the end.
-  future<std::vector<T>> next_batch() { return take_batch(detail::stream_hold<T>(*state_)); }
+  future<std::vector<T>> next_batch() {
+    std::vector<T> batch;
+    if (!state_->values.empty()) {
+      state_->values.give(batch);
+      state_->go_on();
+      return make_ready_future<std::vector<T>>(std::move(batch));
+    }
+    return next_batch_slowly(detail::stream_hold<T>(*state_));
+  }
+  /// The same, into a vector that is empty, whose memory the stream takes over.
+  future<> next_batch_into(std::vector<T>& batch) {
+    if (state_->values.empty()) return fill(detail::stream_hold<T>(*state_), batch);
+    state_->values.give(batch);
+    state_->go_on();
+    return make_ready_future();
+  }
 
   /// Ends the producer: its waits, and its next co_yield, fail with this. What it had yielded can still be read.
   void cancel(const error& why) noexcept {
-    if (state_->finished || state_->ended_by_consumer) return;
-    state_->ended_by_consumer = why;
-    state_->context->cancel(why);
-    if (state_->begun || state_->paused == nullptr) return state_->wake_producer();
-    state_->failure = why;  // it never begins
-    destroy_paused();
+    if (!state_->finished) state_->end(why);
+  }
+  /// Ends the producer, drops what it yielded, and waits until it is gone, with all that it refers to; a failure of its
+  /// own is dropped, too. No deadline cuts this short.
+  future<> close() {
+    cancel(error(status_code::cancelled, "the stream is closed"));
+    state_->failure.reset();
+    state_->values.clear();
+    if (state_->finished) return make_ready_future();
+    return wait_for_end(detail::stream_hold<T>(*state_));
   }
 
  private:
-  friend promise_type;
-  explicit stream(detail::stream_state<T>& s) noexcept : state_(&s) { ++s.references; }
-
-  /// REQUIRES: the producer is paused: nothing else refers to its frame.
-  void destroy_paused() noexcept {
-    const detail::context_scope back_to_ours(this_shard().context);
-    static_cast<promise_type&>(static_cast<detail::coroutine_base&>(*std::exchange(state_->paused, nullptr))).destroy();
-  }
-  static T take(detail::stream_state<T>& s) {
-    T value = std::move(s.values.front());
-    s.values.pop_front();
-    // Half empty: the producer fills it while we use the rest.
-    if (s.values.size() <= buffered_max / 2) s.wake_producer();
-    return value;
-  }
   static future<std::optional<T>> next_slowly(detail::stream_hold<T> held) {
     auto& s = *held.state;
     while (s.values.empty() && !s.finished) {
-      s.wake_producer();
-      co_await or_fail(s.wait());
+      s.go_on();
+      if (s.values.empty() && !s.finished) co_await or_fail(s.wait());
     }
-    if (!s.values.empty()) co_return take(s);
+    if (!s.values.empty()) co_return s.take();
     if (s.failure) co_return *std::exchange(s.failure, std::nullopt);
     co_return std::nullopt;
   }
-
-  static future<std::vector<T>> take_batch(detail::stream_hold<T> held) {
+  static future<std::vector<T>> next_batch_slowly(detail::stream_hold<T> held) {
     auto& s = *held.state;
     std::vector<T> batch;
-    if (s.values.empty()) {
-      detail::stream_hold<T> also(s);
-      auto first = co_await or_fail(next_slowly(std::move(also)));
-      if (!first) co_return batch;
-      batch.reserve(1 + s.values.size());
-      batch.push_back(std::move(*first));
-    }
-    batch.reserve(batch.size() + s.values.size());
-    while (!s.values.empty()) batch.push_back(take(s));
+    detail::stream_hold<T> also(s);
+    co_await or_fail(fill(std::move(also), batch));
     co_return batch;
+  }
+  static future<> fill(detail::stream_hold<T> held, std::vector<T>& batch) {
+    auto& s = *held.state;
+    while (s.values.empty() && !s.finished) {
+      s.go_on();
+      if (s.values.empty() && !s.finished) co_await or_fail(s.wait());
+    }
+    if (!s.values.empty()) {
+      s.values.give(batch);
+      s.go_on();
+    } else if (s.failure) {
+      co_await fail(*std::exchange(s.failure, std::nullopt));
+    }
+  }
+  static future<> wait_for_end(detail::stream_hold<T> held) {
+    auto& s = *held.state;
+    while (true) {
+      s.values.clear();
+      s.go_on();
+      if (s.finished) break;
+      if (!s.values.empty()) continue;
+      const auto wait = [&s] { return s.wait(); };
+      if (!co_await as_result(with_context({}, wait))) co_await yield();  // for want of memory
+    }
+    s.failure.reset();
   }
 
   detail::stream_state<T>* state_;
