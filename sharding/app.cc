@@ -23,17 +23,18 @@
 #include <atoll/sharding/diagnostics.hh>
 #include <atoll/sharding/doctor.hh>
 #include <atoll/sharding/option_kinds.hh>
+#include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/signals.hh>
+#include <atoll/sharding/stop_signals.hh>
 
 namespace atoll_root::atoll {
 namespace {
-
-constexpr std::array<int, 2> stop_signals = {SIGINT, SIGTERM};
 
 constexpr int dump_signal = SIGUSR1;
 
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
+constexpr int exit_by_signal = 128;  // and its number, as shells say it
 
 constexpr const char* config_environment = "ATOLL_CONFIG";
 
@@ -59,7 +60,7 @@ sigset_t set_of(std::span<const int> signals) noexcept {
 class blocked_signals {
  public:
   explicit blocked_signals(std::vector<int> signals) {
-    signals.insert(signals.end(), stop_signals.begin(), stop_signals.end());
+    signals.push_back(stop_handler::request_number());
     const sigset_t set = set_of(signals);
     ::pthread_sigmask(SIG_BLOCK, &set, &before_);
   }
@@ -159,14 +160,22 @@ result<void> apply(option_table& table, const command_line& given) {
   return done;
 }
 
-/// Runs main with the task dump at its signal.
-future<int> run_with_dumps(runtime::main_function main) {
+/// Runs main with what signals do: the task dump, and the stop.
+future<int> run_with_signals(runtime::main_function main, bool dumps) {
   cancel_source end;
-  auto dumps = end.run([] { return detail::dump_tasks_at(dump_signal); });
-  const auto outcome = co_await as_result(detail::invoke_safely(main));
+  cancel_source main_ends;
+  auto stops = end.run([&main_ends] { return watch_for_stop(main_ends); });
+  auto dumping = make_ready_future();
+  if (dumps) dumping = end.run([] { return detail::dump_tasks_at(dump_signal); });
+  auto outcome = co_await as_result(main_ends.run(std::move(main)));
   end.cancel();
-  static_cast<void>(co_await as_result(std::move(dumps)));
-  co_return co_await or_fail(future<int>::from_result(outcome));
+  static_cast<void>(co_await as_result(std::move(stops)));
+  static_cast<void>(co_await as_result(std::move(dumping)));
+  // It did not ask for the signal, which ended its waits: the exit code is that of a process that it ended.
+  if (!outcome && main_ends.cancelled() && outcome.error().code() == status_code::cancelled) {
+    co_return exit_by_signal + local_sharding().stop.signal;
+  }
+  co_return co_await or_fail(future<int>::from_result(std::move(outcome)));
 }
 
 /// Starts the shards and stops them, to see that they can.
@@ -262,21 +271,12 @@ int app::run(int argc, char** argv, runtime::main_function main) {
   if (dumps) received.push_back(dump_signal);
   const auto outcome = [&] {
     const blocked_signals left_to_futures(std::move(received));
-    if (!dumps) return runtime::run(options, std::move(main));
-    return runtime::run(options, [&main] { return run_with_dumps(main); });
+    const stop_handler stops;
+    return runtime::run(options, [&main, dumps] { return run_with_signals(main, dumps); });
   }();
   if (outcome) return *outcome;
   std::fprintf(stderr, "%s: %s\n", name.c_str(), outcome.error().to_string().c_str());
   return exit_failed;
-}
-
-future<int> stop_signal() {
-  const int signal = co_await next_signal(SIGINT, SIGTERM);
-  log_info("{}: stopping; a second signal ends the process at once", signal == SIGINT ? "SIGINT" : "SIGTERM");
-  // Unblocked on this thread, a further signal has its default effect.
-  const sigset_t set = set_of(stop_signals);
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-  co_return signal;
 }
 
 }  // namespace atoll_root::atoll

@@ -17,8 +17,9 @@
 // 80`; config_file.hh has the format), else it stays as built in. Every app has --help, --print-config (each setting,
 // and where it came from), --doctor (what was found of the machine, the plan, and whether it can start) and the options
 // of runtime_options. What is unknown, malformed, out of range or given twice, in whatever source, gives one line on
-// stderr that names source, option and what it takes, and exit code 2; a failed main one line and exit code 1. SIGINT
-// and SIGTERM don't kill an app: it awaits them with stop_signal(); the second one ends the process at once. SIGUSR1
+// stderr that names source, option and what it takes, and exit code 2; a failed main one line and exit code 1. The
+// first SIGINT or SIGTERM makes stop_signal() ready; where nobody waits for it, main is cancelled, and the exit code is 128
+// and the signal's number. The second one ends the process at once, whatever its shards are doing. SIGUSR1
 // makes it write to stderr what every coroutine waits for (diagnostics.hh), unless it receives that signal itself.
 #pragma once
 
@@ -69,8 +70,9 @@ class app {
   std::vector<int> signals_;
 };
 
-/// Ready with the number of the SIGINT or SIGTERM that asks this process to stop. On shard 0; the signal after
-/// it ends the process at once, with the exit status of that signal.
+/// Ready with the number of the SIGINT or SIGTERM that asks this process to stop, for all who wait; at once where it has come
+/// already. On any shard of an app. The signal after it ends the process at once, with the exit status of that signal.
+/// Errors: `failed_precondition` where no app::run() runs; those of the caller's context.
 future<int> stop_signal();
 
 }  // namespace atoll_root::atoll

@@ -45,7 +45,7 @@ struct offload_value<result<T>> {
 template <class T>
 class offload_waiter final : cancel_hook {
  public:
-  explicit offload_waiter(offload_job& job) noexcept : cancel_hook(&cancelled), job_(job) {}
+  explicit offload_waiter(offload_job& job) : cancel_hook(&cancelled), job_(job) {}
 
   /// Ends when the context in force is cancelled.
   future<T> wait() {
@@ -83,8 +83,14 @@ template <class T, class F>
 class offload_call final : public offload_job {
  public:
   static future<T> start(F work) {
-    auto call = std::make_unique<offload_call>(std::move(work));
-    auto refused = local_sharding().offload.submit(*call);
+    std::unique_ptr<offload_call> call;
+    std::optional<error> refused;
+    try {
+      call = std::make_unique<offload_call>(std::move(work));
+      refused = local_sharding().offload.submit(*call);
+    } catch (const std::bad_alloc&) {
+      return make_failed_future<T>(error(status_code::resource_exhausted));
+    }
     auto answer = call->waiter_.wait();
     if (refused) {
       call->waiter_.give_up(std::move(*refused));

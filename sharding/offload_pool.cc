@@ -64,7 +64,7 @@ bool offload_pool::start_thread() {
   const unbound_thread floating(allowed_);
   try {
     free->thread = std::thread([this, &self = *free] { serve(self); });
-  } catch (const std::system_error& e) {
+  } catch (const std::exception& e) {  // for want of a thread, or of memory
     log_warning("offload: can't start thread {}: {}", counts_.threads + 1, e.what());
     return false;
   }

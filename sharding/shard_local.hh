@@ -15,6 +15,7 @@
 #include <atoll/sharding/mailroom.hh>
 #include <atoll/sharding/outbox.hh>
 #include <atoll/sharding/service_core.hh>
+#include <atoll/sharding/stop_signals.hh>
 #include <atoll/sharding/topology.hh>
 
 namespace atoll_root::atoll {
@@ -41,6 +42,7 @@ struct sharding_local {
   std::shared_ptr<foreign_gate> foreign;
   intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here
   offload_pool& offload;
+  stop_request stop;  // shard 0's
   // Counted for sharding_metrics.hh:
   status_counts calls_served;                      // to services of this shard, answered
   std::uint64_t foreign_calls = 0;                 // of foreign threads, begun here

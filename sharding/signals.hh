@@ -8,7 +8,7 @@
 //
 // A signal that arrives while nobody waits is kept; as everywhere in POSIX, a standard signal that arrives again before
 // it was taken counts once, so the last of a storm is never lost, but their number is. SIGINT and SIGTERM are
-// stop_signal()'s.
+// stop_signal()'s, and SIGRTMIN + 2 and + 3 are Atoll's own.
 //
 // Child processes: a signal that is received this way is blocked in every thread, and a child inherits that: `kill` and
 // Ctrl-C would not reach it. So give each child an empty mask, before it runs. Atoll's descriptors close on exec.

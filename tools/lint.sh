@@ -32,8 +32,8 @@ grep_rule 'std::(mutex|shared_mutex|condition_variable|recursive_mutex)' '^shard
   "shards share nothing: send a message"
 grep_rule 'std::(jthread|thread)\b|pthread_create' '^(sharding/(runtime\.cc|offload_pool\.(hh|cc))|services/gateway/grpc_engine\.cc)$' \
   "threads are made by the runtime and the bridges alone"
-grep_rule 'std::atomic' '^(actors/memory/block_returns\.(hh|cc)|sharding/(lane|mailroom|runtime|foreign_gate|offload_pool)\.(hh|cc)|services/gateway/grpc_engine\.cc)$' \
-  "atomics belong to lanes, doors, returned blocks, start and the bridges"
+grep_rule 'std::atomic' '^(actors/memory/block_returns\.(hh|cc)|sharding/(lane|mailroom|runtime|foreign_gate|offload_pool|stop_signals)\.(hh|cc)|services/gateway/grpc_engine\.cc)$' \
+  "atomics belong to lanes, doors, returned blocks, start, the stop signal and the bridges"
 grep_rule '#include <(grpc|google/protobuf)' '^services/gateway/.*\.cc$' "grpc++ and protobuf stay in the gateway's sources"
 grep_rule '#include <CLI/' '^sharding/app\.cc$' "CLI11 is heavy: it stays in app.cc"
 

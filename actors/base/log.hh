@@ -6,13 +6,14 @@
 //   inline constexpr atoll::logger net_log{"net"};
 //   net_log.info("{} of {} peers are up", up, all);         // format strings of std::format's kind, by fmt
 //   net_log.warning("peer is down", atoll::kv("peer", 3), atoll::kv("why", e.to_string()));
-//       // warning [shard 0] net: peer is down peer=3 why="unavailable: no route"
+//       // 2026-03-01T09:05:00.000170Z warning [shard 0] net: peer is down peer=3 why="unavailable: no route"
 //   net_log.warning(limit_, "refused a connection");        // rate_limit limit_{10s}: one line in ten seconds
 //   atoll::log_info("listening on {}", address);            // a logger without a name, for small programs
 //
 // One call is one line, whatever is in its arguments: control characters are escaped, and values quoted as logfmt
-// does (base/text.hh). A line goes out at once, by one write(2) to stderr, and is cut at log_line_bytes_max. It has no
-// time in it: what collects the lines adds one.
+// does (base/text.hh). A line goes out at once, by one write to stderr, and is cut at log_line_bytes_max. It begins
+// with the time in UTC (log_levels::times), unless ATOLL_NO_LOG_TIMES or --no-log-times says otherwise, or stderr goes
+// to systemd's journal, which has times of its own. A line for a sink has no time.
 // What is logged is said by this_shard().logs (base/log_levels.hh) and ATOLL_LOG: "info,net=debug".
 // Shard rules: any thread may log. A rate_limit belongs to one shard.
 // Cost: a level that is off costs some 3 ns and the evaluation of the arguments; a line, a microsecond and the write,

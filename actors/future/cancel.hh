@@ -230,7 +230,6 @@ class interruptible_wait final : wait_state<T>, task {
   }
 
   future<T> source_;
-  bool detached_ = false;  // nobody wants the outcome
 };
 
 }  // namespace detail

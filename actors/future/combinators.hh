@@ -225,7 +225,8 @@ future<> for_each_worker(std::ranges::iterator_t<R>& next, std::ranges::sentinel
 
 }  // namespace detail
 
-/// f(element) for all at once; when all are ready, the failure of the first element that failed.
+/// f(element) for all at once; when all are ready, the failure of the first element that failed. Gives way between
+/// elements: the range must not change meanwhile.
 template <std::ranges::input_range R, class F>
 future<> parallel_for_each(R&& range, F f) = delete;  // a temporary range would die: name it
 template <std::ranges::input_range R, class F>
@@ -244,6 +245,7 @@ future<> parallel_for_each(R& range, F f) {
       } else {
         pending.push_back(std::move(started));
       }
+      if (detail::should_give_way()) co_await yield();
     }
   } catch (...) {
     broken = error::from_exception(std::current_exception());
@@ -302,7 +304,8 @@ future<> do_until(P done, F f) {
   while (!done()) static_cast<void>(co_await or_fail(detail::invoke_and_await(f).discard_value()));
 }
 
-/// Folds map(element) of all elements, which run at once, into `value` by reduce(value, mapped), in their order.
+/// Folds map(element) of all elements, which run at once, into `value` by reduce(value, mapped), in their order. Gives way
+/// between elements: the range must not change meanwhile.
 template <std::ranges::input_range R, class M, class T, class F>
 future<T> map_reduce(R& range, M map, T value, F reduce) {
   using mapped = detail::unwrapped<std::invoke_result_t<M&, std::ranges::range_reference_t<R>>>;
@@ -313,6 +316,7 @@ future<T> map_reduce(R& range, M map, T value, F reduce) {
     for (auto&& element : range) {
       if (started.size() == started.capacity()) started.reserve(std::max<std::size_t>(8, started.size() * 2));
       started.push_back(detail::invoke_safely(map, element));
+      if (detail::should_give_way()) co_await yield();
     }
   } catch (...) {
     broken = error::from_exception(std::current_exception());

@@ -120,6 +120,11 @@ constexpr bool captures() {
     int depth = 0;
     std::size_t lambda_at = std::string_view::npos;
     for (std::size_t i = 0; i < name.size(); ++i) {
+      if (name.substr(i).starts_with("operator")) {  // whose name may have brackets that are none
+        i += std::string_view("operator").size();
+        while (i < name.size() && std::string_view("<>=-").find(name[i]) != std::string_view::npos) ++i;
+        if (i == name.size()) break;
+      }
       if (depth == 0 && name.substr(i).starts_with("<lambda(")) lambda_at = i;
       if (name[i] == '<' || name[i] == '(') ++depth;
       if (name[i] == '>' || name[i] == ')') --depth;
@@ -131,6 +136,16 @@ constexpr bool captures() {
     }
     return false;
   }
+}
+
+/// g++ before 12.3 puts a bool of its own in front of the frame of a coroutine that awaits in the condition of an `if` or a
+/// loop and declares no variable at the top of its body (GCC bug 106188): then the promise is not where it has to be.
+[[gnu::always_inline]] inline void refuse_misplaced([[maybe_unused]] const void* promise) noexcept {
+#if __GNUC__ < 12 || (__GNUC__ == 12 && __GNUC_MINOR__ < 3)
+  ATOLL_ASSERT(reinterpret_cast<std::uintptr_t>(promise) % alignof(std::max_align_t) == 0,
+               "g++ before 12.3 has miscompiled this coroutine: declare a variable at the top of its body, or take the "
+               "co_await out of the condition (docs/compilers.md)");
+#endif
 }
 
 /// g++ gives the closure of a lambda, as it gives the object of a member function, to the promise's constructor as a
@@ -154,7 +169,12 @@ class coroutine_promise_base {
     if (started_ == nullptr) suspended_.~suspended_state();
   }
 
-  future<T> get_return_object() noexcept { return future<T>(started_); }
+  future<T> get_return_object() noexcept {
+#if defined(__GNUC__) && !defined(__clang__)
+    refuse_misplaced(this);
+#endif
+    return future<T>(started_);
+  }
   static future<T> get_return_object_on_allocation_failure() noexcept {
     return future<T>(error(status_code::resource_exhausted));
   }

@@ -229,7 +229,12 @@ class stream_promise final : public coroutine_base {
   }
 #endif
 
-  stream<T> get_return_object() noexcept { return stream<T>(*state_); }
+  stream<T> get_return_object() noexcept {
+#if defined(__GNUC__) && !defined(__clang__)
+    refuse_misplaced(static_cast<coroutine_base*>(this));
+#endif
+    return stream<T>(*state_);
+  }
   struct begin {
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> /*handle*/) const noexcept {}

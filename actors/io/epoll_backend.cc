@@ -355,7 +355,9 @@ class epoll_backend final : public io_backend {
       signalfd_siginfo info{};
       if (::read(d->fd(), &info, sizeof info) == sizeof info) co_return static_cast<int>(info.ssi_signo);
       if (errno != EAGAIN && errno != EINTR) co_return error::from_errno(errno, what);
-      if (errno == EAGAIN) co_await or_fail(d->readable());
+      if (errno != EAGAIN) continue;
+      const auto waited = co_await as_result(d->readable());
+      if (!waited) co_return detail::wait_failed(waited.error(), what);
     }
     co_return closed_here();
   }

@@ -11,8 +11,8 @@
 // The work runs in the scope's context, below the one in force where the scope was made: cancelling either ends its waits.
 // (A scope that is to outlive the call it is made in is made by `with_context({}, ...)`.)
 // A failure is logged as a warning with the scope's name and the place it came from, and counted; one with the code
-// `cancelled` is not, where the scope was cancelled. close() and stop() wait as long as it takes: no deadline cuts them
-// short. A scope that is destroyed while its work runs cancels it, says so in the log and is counted
+// `cancelled`, or that of the reason it was cancelled for, is not, where the scope was cancelled. close() and stop() wait as
+// long as it takes: no deadline cuts them short, so work of the scope must not wait for them: it would wait for itself. A scope that is destroyed while its work runs cancels it, says so in the log and is counted
 // (`shard::scopes_leaked`); the work ends on its own, so what it refers to must outlive it: stop() first.
 // Shard rules: one shard's. Cost: a pooled frame for each piece of work.
 #pragma once

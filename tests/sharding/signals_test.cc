@@ -18,6 +18,7 @@
 #include <thread>
 
 #include <atoll/actors/io/io_backend.hh>
+#include <atoll/sharding/app.hh>
 #include <atoll/sharding/offload.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
@@ -290,6 +291,58 @@ TEST(signals, an_app_receives_what_it_named_and_a_second_stop_signal_ends_it) {
       EXPECT_EQ(app.wait(), -second);
     }
   }
+}
+
+TEST(signals, an_app_that_does_not_wait_for_a_stop_signal_is_cancelled_by_it) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    demo::child_process app({ATOLL_TEST_SIGNALS, "--shards", "2", "--silent"});
+    ASSERT_EQ(app.read_line(), "ready");
+    app.signal(signal);
+    EXPECT_NE(app.read_line().find(signal == SIGINT ? "SIGINT" : "SIGTERM"), std::string::npos);
+    EXPECT_EQ(app.read_line(), "cleaned up");
+    EXPECT_EQ(app.wait(), 128 + signal);
+  }
+}
+
+TEST(signals, all_who_wait_for_the_stop_signal_are_told) {
+  demo::child_process app({ATOLL_TEST_SIGNALS, "--shards", "2", "--thrice"});
+  ASSERT_EQ(app.read_line(), "ready");
+  app.signal(SIGTERM);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(app.read_line(), "one");
+  EXPECT_EQ(app.wait(), 0);
+}
+
+TEST(signals, a_second_stop_signal_ends_an_app_whose_shard_0_never_looks) {
+  for (const bool waits : {true, false}) {
+    std::vector<std::string> command{ATOLL_TEST_SIGNALS, "--shards", "2", "--busy"};
+    if (!waits) command.emplace_back("--orderly");
+    demo::child_process app(command);
+    ASSERT_EQ(app.read_line(), "ready");
+    app.signal(SIGTERM);
+    app.signal(SIGINT);
+    const int status = app.wait();  // which of them is seen first, the kernel says
+    EXPECT_TRUE(status == -SIGTERM || status == -SIGINT) << status;
+  }
+}
+
+ATOLL_TEST(signals, the_stop_signal_needs_an_app) {
+  const auto here = co_await atoll::as_result(atoll::stop_signal());
+  EXPECT_EQ(here.error().code(), status_code::failed_precondition);
+}
+
+TEST(signals, a_wait_that_ends_says_what_it_waited_for) {
+  const received on({SIGUSR1});
+  atoll::testing::run_test([]() -> future<> {
+    const auto wait = [] { return next_signal(SIGUSR1); };
+    const auto late = co_await atoll::as_result(atoll::with_timeout(milliseconds(1), wait));
+    EXPECT_NE(late.error().message().find("wait for a signal"), std::string_view::npos) << late.error().message();
+    atoll::cancel_source source;
+    auto cancelled = source.run(wait);
+    source.cancel();
+    const auto outcome = co_await atoll::as_result(std::move(cancelled));
+    EXPECT_EQ(outcome.error().code(), status_code::cancelled);
+    EXPECT_NE(outcome.error().message().find("wait for a signal"), std::string_view::npos) << outcome.error().message();
+  });
 }
 
 TEST(signals, an_app_ends_in_order) {
