@@ -171,16 +171,18 @@ constexpr method_binding::key_function* key_function_of() noexcept {
 
 }  // namespace detail
 
-/// The table of a service. Cheap enough to make at start, not for each call.
+/// The table of a service, with its methods without streams: the others are `unimplemented` to other nodes. Cheap enough to make at start, not for each call.
 template <described_service S>
 std::shared_ptr<const service_binding> bind(const sharded_ref<S>& service) {
   auto binding = std::make_shared<service_binding>();
   binding->schema = schema_of<S>();
   binding->core = &service.core();
   for_each_method<S>([&]<class Tag>(Tag) {
-    const auto& described = binding->schema.methods[binding->methods.size()];
-    binding->methods.push_back({described.name, fingerprint(binding->schema, described), &detail::call_with_bytes<Tag>,
-                                detail::key_function_of<Tag>()});
+    if constexpr (!method_traits<Tag>::streams) {
+      const auto& described = binding->schema.methods[binding->methods.size()];
+      binding->methods.push_back({described.name, fingerprint(binding->schema, described),
+                                  &detail::call_with_bytes<Tag>, detail::key_function_of<Tag>()});
+    }
   });
   return binding;
 }

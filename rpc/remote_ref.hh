@@ -88,6 +88,7 @@ class remote_ref : public service_description<S>::template refs<remote_ref<S>> {
   auto atoll_call(A&&... arguments) const -> future<typename method_traits<Tag>::result> {
     using traits = method_traits<Tag>;
     using R = typename traits::result;
+    static_assert(!traits::streams, "streams go between the shards of a process, not yet to other nodes");
     ATOLL_ASSERT(cluster_ != nullptr, "a call through an empty remote_ref");
     auto route = detail::find_route(*cluster_, target_, service_description<S>::name, timeout_);
     if (!route) return make_failed_future<R>(std::move(route).error());

@@ -159,10 +159,13 @@ service_schema empty_schema_of() {
   return service;
 }
 
+/// Of its methods without streams: those go between the shards of a process only.
 template <described_service S>
 service_schema schema_of() {
   auto service = empty_schema_of<S>();
-  for_each_method<S>([&service]<class Tag>(Tag) { detail::describe_method<Tag>(service); });
+  for_each_method<S>([&service]<class Tag>(Tag) {
+    if constexpr (!method_traits<Tag>::streams) detail::describe_method<Tag>(service);
+  });
   return service;
 }
 

@@ -365,29 +365,28 @@ class call_streams_hold {
 
 namespace detail {
 
-/// Closes a stream, even where there is no memory to wait with.
-template <class T>
-future<> close_surely(stream<T>& source) {
-  while (true) {
-    const auto closed = co_await as_result(source.close());
-    if (closed) co_return;
-    co_await yield();
-  }
-}
-
 /// The callee's side of a call that gives a stream.
 template <class T>
 future<> serve_stream(way_of<T>& way, stream<T> source) {
   auto outcome = co_await as_result(stream_writer<T>::pump(way, false, source));
-  static_cast<void>(co_await as_result(close_surely(source)));  // what it refers to may go with the call
+  while (true) {  // what the producer refers to may go with the call
+    const auto closed = co_await as_result(source.close());
+    if (closed) break;
+    co_await yield();  // no memory to wait with
+  }
   co_await or_fail(future<>::from_result(std::move(outcome)));
 }
 
-/// The caller's side of a call that takes a stream.
+/// The caller's side of a call that takes a stream. Ends the call where it can't send the stream's end.
 template <class T>
-future<> send_stream(way_of<T>& way, stream<T> source) {
-  static_cast<void>(co_await as_result(stream_writer<T>::pump(way, true, source)));
-  static_cast<void>(co_await as_result(close_surely(source)));
+future<> send_stream(way_of<T>& way, stream<T> source, cancel_source call) {
+  const auto outcome = co_await as_result(stream_writer<T>::pump(way, true, source));
+  if (!outcome) call.cancel(outcome.error());
+  while (true) {
+    const auto closed = co_await as_result(source.close());
+    if (closed) break;
+    co_await yield();  // no memory to wait with
+  }
 }
 
 /// The outcome of a call that takes a stream, when that has ended, too.

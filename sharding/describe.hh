@@ -9,7 +9,8 @@
 //
 // The name is the service's identity on the wire: package and service as gRPC has them. ATOLL_METHOD names a
 // public member function and each of its parameters in order; at most one in key(...), which says that
-// calls are routed by it. Parameters and results are sendable values, the function returns atoll::future.
+// calls are routed by it. Parameters and results are sendable values; the function returns atoll::future<T>, or atoll::stream<T>,
+// and may take one atoll::stream<T>: call_streams.hh says how those go between shards.
 // Options: ATOLL_METHOD_WITH((.concurrency = 8, .queue = 100), read, key(name)) bounds how many calls of that method an
 // instance serves at a time. A member `static constexpr atoll::service_options options{.concurrency = 1}` of the class
 // does so for all methods without bounds of their own. Without either, calls interleave: while one awaits, others run.

@@ -118,8 +118,9 @@ auto start_streaming(service_core* core, shard_id to, duration timeout, MakeWork
       cancel_source sender;
       auto sending = [&] {
         const context_scope in_senders_context(sender.context());
-        return send_stream(streams.in, std::get<stream<in>>(std::move(arguments)));
+        return send_stream(streams.in, std::get<stream<in>>(std::move(arguments)), call);
       }();
+      if (sending.available() && sending.failed()) return make_failed_future<result>(sending.take_error());
       return end_sending(invoke_safely(start), std::move(sending), std::move(sender));
     } else {
       return invoke_safely(start);

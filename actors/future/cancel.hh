@@ -14,7 +14,7 @@
 // later one. The work itself then ends as its own code decides, and whoever runs it waits for that: nothing is left
 // behind. The first reason wins. What is ready needs no wait and still succeeds. A bare future that is no wait of this
 // library (a promise of the user's) can't be ended: wrap the await in `interruptible`.
-// Shard rules: a context belongs to its shard; messages carry the deadline to others.
+// Shard rules: a context belongs to its shard; messages carry its deadline, and its cancellation, to others.
 // Cost: one pooled block for a context, one for the work; a deadline arms one timer for all waits below it.
 #pragma once
 

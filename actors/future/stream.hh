@@ -364,7 +364,8 @@ class [[nodiscard]] stream {
     if (!state_->finished) state_->end(why);
   }
   /// Ends the producer, drops what it yielded, and waits until it is gone, with all that it refers to; a failure of its
-  /// own is dropped, too. No deadline cuts this short.
+  /// own is dropped, too. No deadline cuts this short. A producer on another shard is told, and not waited for: nothing of
+  /// it refers to this one.
   future<> close() {
     cancel(error(status_code::cancelled, "the stream is closed"));
     state_->failure.reset();

@@ -163,4 +163,42 @@ ATOLL_TEST(docs_services, may_serve_one_call_at_a_time) {
   co_await accounts.stop();
 }
 
+class gauge {
+ public:
+  atoll::stream<int> readings(int how_many) {
+    for (int i = 0; i < how_many; ++i) co_yield level_ += i;
+  }
+  atoll::future<int> fill(atoll::stream<int> amounts) {
+    while (const auto amount = co_await amounts.next()) level_ += *amount;
+    co_return level_;
+  }
+  atoll::stream<int> after_each(atoll::stream<int> amounts) {
+    while (const auto amount = co_await amounts.next()) co_yield level_ += *amount;
+  }
+
+ private:
+  int level_ = 0;
+};
+ATOLL_SERVICE(gauge, "demo.v1.Gauge", ATOLL_METHOD(readings, how_many), ATOLL_METHOD(fill, amounts),
+              ATOLL_METHOD(after_each, amounts));
+
+atoll::stream<int> count_to(int last) {
+  for (int i = 1; i <= last; ++i) co_yield i;
+}
+
+ATOLL_TEST(docs_services, may_stream) {
+  atoll::sharded<gauge> gauges;
+  co_await gauges.start();
+  auto readings = gauges.at(1).readings(100);  // its shard sends them in batches, ahead of the reader
+  int sum = 0;
+  while (const auto reading = co_await readings.next()) sum += *reading;
+  const int level = co_await gauges.at(1).fill(count_to(10));  // this shard's stream, read over there
+  EXPECT_EQ(sum, 166650);
+  EXPECT_EQ(level, 4950 + 55);
+  auto after = gauges.at(1).after_each(count_to(3));
+  EXPECT_EQ(co_await after.next(), level + 1);
+  EXPECT_EQ(co_await after.next(), level + 3);
+  co_await gauges.stop();
+}
+
 }  // namespace

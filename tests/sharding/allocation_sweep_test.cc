@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <atoll/sharding/describe.hh>
+#include <atoll/sharding/diagnostics.hh>
 #include <atoll/sharding/foreign.hh>
 #include <atoll/sharding/groups.hh>
 #include <atoll/sharding/offload.hh>
@@ -50,6 +51,26 @@ class words {
   std::vector<std::string> all_;
 };
 ATOLL_SERVICE(words, "test.v1.Words", ATOLL_METHOD(add, key(word)));
+
+class streamer {
+ public:
+  atoll::stream<std::string> texts(int how_many) {
+    for (int i = 0; i < how_many; ++i) co_yield text();
+  }
+  atoll::future<int> count(atoll::stream<std::string> values) {
+    int n = 0;
+    while (true) {
+      const auto next = co_await atoll::or_fail(values.next());
+      if (!next) co_return n;
+      ++n;
+    }
+  }
+  atoll::stream<std::string> echo(atoll::stream<std::string> values) {
+    while (auto next = co_await values.next()) co_yield std::move(*next);
+  }
+};
+ATOLL_SERVICE(streamer, "test.v1.Streamer", ATOLL_METHOD(texts, how_many), ATOLL_METHOD(count, values),
+              ATOLL_METHOD(echo, values));
 
 /// What a steady stream of calls does.
 class steady {
@@ -105,6 +126,7 @@ ATOLL_TEST(calls, allocate_nothing_once_the_free_lists_are_filled) {
 
 namespace {
 
+using allocation_sweep::streamer;
 using allocation_sweep::text;
 using allocation_sweep::words;
 using atoll::as_result;
@@ -190,6 +212,57 @@ future<> submit_what_can_not_be_moved() {
 }
 
 ATOLL_TEST(allocation_sweep, submit_to_what_can_not_be_moved) { co_await sweep(&submit_what_can_not_be_moved); }
+
+future<> offload_work() {
+  const auto work = [given = text()] { return given + given; };
+  const auto doubled = co_await or_fail(atoll::offload(work));
+  EXPECT_EQ(doubled.size(), 200U);
+}
+
+ATOLL_TEST(allocation_sweep, offload) {
+  co_await offload_work();  // a thread is there
+  for (const std::uint64_t failures : {std::uint64_t{1}, std::uint64_t{3}}) {
+    const sweep_options options{.failures = failures};
+    EXPECT_GT(co_await for_each_allocation_failure(&offload_work, options), 0U);
+  }
+}
+
+future<> render() {
+  const auto page = co_await or_fail(atoll::render_metrics());
+  EXPECT_FALSE(page.empty());
+}
+
+ATOLL_TEST(allocation_sweep, render_metrics) { co_await sweep(&render); }
+
+atoll::stream<std::string> texts(int how_many) {
+  for (int i = 0; i < how_many; ++i) co_yield text();
+}
+
+future<> use_streams(atoll::sharded<streamer>& all, atoll::shard_id at) {
+  auto got = all.at(at).texts(100);
+  while (true) {
+    const auto next = co_await or_fail(got.next());
+    if (!next) break;
+  }
+  EXPECT_EQ(co_await or_fail(all.at(at).count(texts(100))), 100);
+  auto back = all.at(at).echo(texts(70));
+  for (int i = 0; i < 10; ++i) static_cast<void>(co_await or_fail(back.next()));
+}
+
+ATOLL_TEST(allocation_sweep, streams_of_calls) {
+  atoll::sharded<streamer> all;
+  co_await all.start();
+  for (const atoll::shard_id at : {0U, 1U}) {
+    const auto body = [&all, at] { return use_streams(all, at); };
+    for (const std::uint32_t failing : {0U, 1U}) {
+      // What the other shard still has when the body has ended is counted by chance.
+      const sweep_options options{.failures = 1, .shard = failing, .keeps_blocks = true};
+      const auto runs = co_await for_each_allocation_failure(body, options);
+      EXPECT_GT(runs, 0U) << "service on " << at << ", failures on " << failing;
+    }
+  }
+  co_await all.stop();
+}
 
 ATOLL_TEST(allocation_sweep, a_scheduling_group_is_on_all_shards_or_none) {
   static std::optional<alloc_failures> failing;  // shard 1's

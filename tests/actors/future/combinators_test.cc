@@ -246,6 +246,28 @@ ATOLL_TEST(repeat, of_what_is_always_ready_gives_way) {
   co_await std::move(other);
 }
 
+ATOLL_TEST(parallel_for_each, of_what_is_always_ready_gives_way_while_it_starts) {
+  constexpr int many = 20'000'000;  // some seconds of starts, if nothing else had a turn
+  const auto all = std::views::iota(0, many);
+  bool stop = false;
+  int started = 0;
+  auto other = atoll::sleep(1ms).then([&stop] { stop = true; });
+  const auto count = [&started](int) { ++started; };
+  // The range ends where the other task had its turn.
+  const auto until_stop = all | std::views::take_while([&stop](int) { return !stop; });
+  co_await atoll::parallel_for_each(until_stop, count);
+  EXPECT_LT(started, many);
+  stop = false;
+  started = 0;
+  auto another = atoll::sleep(1ms).then([&stop] { stop = true; });
+  const auto one = [&started](int) { return ++started > 0 ? 1 : 0; };
+  const int sum = co_await atoll::map_reduce(until_stop, one, 0, std::plus<>());
+  EXPECT_EQ(sum, started);
+  EXPECT_LT(started, many);
+  co_await std::move(other);
+  co_await std::move(another);
+}
+
 ATOLL_TEST(map_reduce, folds_in_the_order_of_the_elements) {
   std::vector<int> numbers{5, 1, 4, 2, 3};
   const auto map = [](int n) {

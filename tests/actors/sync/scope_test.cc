@@ -14,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using atoll::as_result;
+using atoll::error;
 using atoll::future;
 using atoll::status_code;
 
@@ -88,6 +89,23 @@ ATOLL_TEST(scope, stop_ends_the_waits_of_its_work_and_waits_for_what_ignores_tha
   co_await std::move(stopped);
   EXPECT_EQ(s.running(), 0U);
   EXPECT_EQ(s.failures(), 0U);
+}
+
+ATOLL_TEST(scope, that_is_cancelled_for_a_reason_counts_no_work_that_ended_for_it) {
+  std::vector<error> seen;
+  const auto note = [&seen](const error& e) { seen.push_back(e); };
+  atoll::scope s("aborted", note);
+  s.spawn([] { return atoll::sleep(std::chrono::hours(1)); });
+  s.spawn([] { return atoll::sleep(std::chrono::hours(1)); });
+  s.cancel(error(status_code::aborted, "enough"));
+  co_await s.close();
+  EXPECT_EQ(s.failures(), 0U);
+  EXPECT_TRUE(seen.empty());
+  atoll::scope other("other", note);
+  other.spawn([] { return atoll::make_failed_future(error(status_code::aborted, "before it was cancelled")); });
+  other.cancel(error(status_code::deadline_exceeded, "late"));
+  co_await other.close();
+  EXPECT_EQ(other.failures(), 1U);
 }
 
 ATOLL_TEST(scope, refuses_work_when_closed_or_cancelled) {
