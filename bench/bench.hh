@@ -46,6 +46,7 @@ std::vector<benchmark> lane_benches();
 std::vector<benchmark> service_benches();
 std::vector<benchmark> rpc_benches();
 std::vector<benchmark> start_benches();
+std::vector<benchmark> stream_benches();
 std::vector<benchmark> sync_benches();
 std::vector<benchmark> task_benches();
 std::vector<benchmark> timer_benches();
@@ -54,6 +55,8 @@ std::vector<benchmark> wake_benches();
 // The limits, in the shapes that are documented with each.
 /// Two pinned threads, a request and a response ring of 64-byte slots, `outstanding` at a time: ns a round trip.
 double ring_round_trip_ns(std::uint32_t outstanding);
+/// Two pinned threads, a ring of 8-byte values that go one way, 64 a time: ns a value.
+double ring_one_way_ns();
 /// Two pinned threads, raw epoll loops that spin, 64-byte messages over loopback TCP, `outstanding` at a time, batched
 /// reads and writes: echoes a second. The server side is another process, as the bench's is.
 double tcp_echoes_per_second(std::uint32_t outstanding);

@@ -70,4 +70,40 @@ double ring_round_trip_ns(std::uint32_t outstanding) {
   return ns;
 }
 
+double ring_one_way_ns() {
+  constexpr std::uint64_t values = 20'000'000;
+  constexpr std::uint64_t capacity = 4096;
+  constexpr std::uint64_t batch = 64;
+  struct values_ring {
+    alignas(64) std::atomic<std::uint64_t> written{0};
+    alignas(64) std::atomic<std::uint64_t> read{0};
+    alignas(64) std::array<std::uint64_t, capacity> content{};
+  };
+  const auto ring = std::make_unique<values_ring>();
+  std::thread writer([&] {
+    pin(1);
+    for (std::uint64_t sent = 0; sent < values; sent += batch) {
+      while (sent + batch - ring->read.load(std::memory_order_acquire) > capacity) continue;
+      for (std::uint64_t i = sent; i < sent + batch; ++i) ring->content[i % capacity] = i;
+      ring->written.store(sent + batch, std::memory_order_release);
+    }
+  });
+  double ns = 0;
+  std::thread reader([&] {
+    pin(0);
+    const auto begin = std::chrono::steady_clock::now();
+    std::uint64_t sum = 0;
+    for (std::uint64_t done = 0; done < values;) {
+      const auto there = ring->written.load(std::memory_order_acquire);
+      for (; done < there; ++done) sum += ring->content[done % capacity];
+      ring->read.store(done, std::memory_order_release);
+    }
+    const auto took = std::chrono::steady_clock::now() - begin;
+    ns = static_cast<double>(took.count()) / static_cast<double>(values) + (sum == 0 ? 1 : 0);
+  });
+  reader.join();
+  writer.join();
+  return ns;
+}
+
 }  // namespace bench

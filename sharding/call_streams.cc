@@ -88,7 +88,7 @@ void call_streams_base::send(detail::stream_block& block) noexcept {
     ++block.way->away;
   }
   if (is_local()) return arrived(block);
-  local_sharding().mail.send(block, from_callee ? from_ : to_);
+  local_sharding().mail.send_now(block, from_callee ? from_ : to_);
 }
 
 void call_streams_base::arrived(detail::stream_block& block) noexcept {

@@ -68,7 +68,7 @@ class stream_end {
 /// One direction.
 class stream_way {
  public:
-  static constexpr std::size_t blocks_max = 2;
+  static constexpr std::size_t blocks_max = 4;
 
   stream_way() = default;
   stream_way(const stream_way&) = delete;

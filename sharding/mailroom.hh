@@ -86,6 +86,12 @@ class mail_poller final : public poller {
     }
   }
 
+  /// The same, and it leaves now, with what was sent there before: for what is long awaited, or long in the making.
+  void send_now(task& t, shard_id to) noexcept {
+    send(t, to);
+    if (outgoing_[to].way->unpublished() > 0) room_.publish(*outgoing_[to].way, self_, to);
+  }
+
   /// Tasks sent to other shards and received from them so far.
   [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }

@@ -253,7 +253,7 @@ ATOLL_TEST(streams, stop_their_producer_where_the_consumer_is_slow) {
       before = seen::yielded;
     }
     EXPECT_GT(seen::yielded, 64);
-    EXPECT_LE(seen::yielded, 5 * 64);
+    EXPECT_LE(seen::yielded, 7 * 64);
     EXPECT_EQ(co_await values.next(), 1);
     co_await values.close();
   }

@@ -2,6 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/testing/atoll_test.hh>
 
+#include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <unordered_set>
@@ -24,7 +26,14 @@ constexpr int looks_max = 150;
 
 std::uint64_t chosen_seed() {
   if (const char* given = std::getenv("ATOLL_TEST_SEED"); given != nullptr && *given != '\0') {
-    return std::strtoull(given, nullptr, 10);
+    std::uint64_t seed = 0;
+    const std::string_view text(given);
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), seed);
+    if (failure != std::errc() || end != text.data() + text.size() || seed == 0) {
+      std::fprintf(stderr, "ATOLL_TEST_SEED: wants a number from 1 to 18446744073709551615, not '%s'\n", given);
+      std::exit(2);
+    }
+    return seed;
   }
   return std::random_device()() | std::uint64_t{1};
 }

@@ -14,7 +14,7 @@
 // The runtime has `test_shards` shards; the next test gets new ones. A body that ends in an exception fails. So does a
 // test that leaves something behind on any shard: a failed future unread, a scope destroyed while its work ran, or a
 // coroutine still suspended (named by the line of its await).
-// Environment: ATOLL_TEST_SEED=N seeds the shards' random numbers; a test that fails says which seed it had.
+// Environment: ATOLL_TEST_SEED=N (from 1) seeds the shards' random numbers; a test that fails says which seed it had.
 // ATOLL_TEST_SHUFFLE=1 runs ready tasks in random order: what passes only in one order was lucky.
 #pragma once
 
