@@ -83,7 +83,8 @@ void call_streams_base::send(detail::stream_block& block) noexcept {
   const bool from_callee = block.to_callee;
   block.to_callee = !from_callee;
   if (from_callee) {
-    block.rests_there = false;
+    // One that is refused didn't rest: the caller may be looking, for the record is back.
+    if (block.rests_there) block.rests_there = false;
   } else {
     ++block.way->away;
   }
