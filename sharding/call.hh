@@ -245,10 +245,10 @@ class call_record final : public call_message {
 
   static void finish(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
-    future<R> f(std::move(std::get<running>(self.state_)));
-    self.end_with(f);
+    self.end_with(std::get<running>(self.state_));
   }
 
+  /// The outcome takes the future's place, where that is ours.
   void end_with(future<R>& f) noexcept {
     if (f.failed()) return end_with_error(f.take_error());
     try {

@@ -178,7 +178,8 @@ TEST(diagnostics, an_app_dumps_its_tasks_at_a_signal) {
     bool found = false;
     while (!(line = app.read_line()).starts_with("shard 1: ")) {
       ASSERT_FALSE(line.empty());
-      found = found || (line.find("stop_signal") != std::string::npos && line.find("app.cc:") != std::string::npos);
+      found = found || (line.find("run_until_stopped") != std::string::npos &&
+                        line.find("signals_program.cc:") != std::string::npos);
     }
     EXPECT_TRUE(found);
     EXPECT_EQ(line, "shard 1: 0 coroutines");
