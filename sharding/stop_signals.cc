@@ -51,7 +51,7 @@ int stop_handler::request_number() noexcept { return SIGRTMIN + 3; }
 
 stop_handler::stop_handler() {
   first_signal = 0;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = &take_stop_signal;
   action.sa_flags = SA_RESTART;
   ::sigemptyset(&action.sa_mask);

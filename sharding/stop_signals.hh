@@ -35,8 +35,8 @@ class stop_handler {
   static int request_number() noexcept;
 
  private:
-  struct sigaction interrupt_before_ {};
-  struct sigaction terminate_before_ {};
+  struct sigaction interrupt_before_{};
+  struct sigaction terminate_before_{};
 };
 
 /// Waits for the first signal; then wakes those who wait in stop_signal(), or cancels main where nobody does. On shard 0.

@@ -21,9 +21,8 @@ scope::~scope() {
 void scope::core::ended(const result<>& outcome) noexcept {
   // Cancelled work ends with the reason that was given, or with `cancelled`.
   const error* reason = context.context()->reason();
-  const bool as_asked =
-      reason != nullptr && !outcome &&
-      (outcome.error().code() == status_code::cancelled || outcome.error().code() == reason->code());
+  const bool as_asked = reason != nullptr && !outcome &&
+                        (outcome.error().code() == status_code::cancelled || outcome.error().code() == reason->code());
   if (!outcome && !as_asked) {
     ++failures;
     if (on_error) {
