@@ -24,7 +24,7 @@ grep_rule() {
   found=$(printf '%s\n' "${library[@]}" | grep -vE "$2" | xargs grep -HnE "$1" | grep -vE '^[^:]+:[0-9]+: *(//|///)')
   [ -z "$found" ] || { printf '%s\n' "$found"; complain "$3"; }
 }
-grep_rule '_clock::now\(|clock_gettime|gettimeofday|nanosleep|sleep_for|sleep_until\(std' '^actors/reactor/clock\.cc$' \
+grep_rule '_clock::now\(|clock_gettime|gettimeofday|nanosleep|sleep_for|sleep_until\(std' '^actors/(reactor/clock|memory/allocator_mimalloc)\.cc$' \
   "time comes through the clock seam: mono_now(), sleep()"
 grep_rule 'random_device|\brand\(|getrandom' '^sharding/runtime\.cc$' "chance comes from this_shard().random"
 grep_rule 'thread_local' '^actors/reactor/shard\.(hh|cc)$' "what is ambient hangs off this_shard()"

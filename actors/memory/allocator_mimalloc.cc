@@ -7,6 +7,7 @@
 // The operators are weak, so that a program, or a test of failing allocations, may have its own.
 #include <mimalloc.h>
 #include <sched.h>
+#include <time.h>
 
 #include <new>
 
@@ -44,14 +45,21 @@ template <class Allocate>
 void* open_heap(const memory_range& range) noexcept {
   ::mi_heap_t* heap = ::mi_heap_new_in_arena(range.arena);
   // A thread that cleans up behind others, or looks for what they left, holds each segment it visits for a moment: one
-  // of ours, from who had the range before, is hidden from us till then. So the first page may need another try.
-  constexpr int tries = 1000;
+  // of ours, from who had the range before, is hidden from us till then. So the first page may need another try, and
+  // where the kernel has put that thread off its core, some milliseconds: at most 1,000 here.
+  constexpr int quick_tries = 1000;
+  constexpr int tries = 2000;
+  constexpr timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
   for (int i = 0; heap != nullptr && i < tries; ++i) {
     if (void* first = ::mi_heap_malloc(heap, 1)) {
       ::mi_free(first);
       break;
     }
-    ::sched_yield();
+    if (i < quick_tries) {
+      ::sched_yield();
+    } else {
+      ::nanosleep(&pause, nullptr);
+    }
   }
   return heap;
 }
