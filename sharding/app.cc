@@ -3,6 +3,7 @@
 #include <atoll/sharding/app.hh>
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -37,6 +38,8 @@ constexpr int exit_usage = 2;
 constexpr int exit_by_signal = 128;  // and its number, as shells say it
 
 constexpr const char* config_environment = "ATOLL_CONFIG";
+/// No options, and no misspelt ones either: --config, and what tests read.
+constexpr std::array<std::string_view, 2> known_environment = {config_environment, "ATOLL_TEST_*"};
 
 /// What is no setting: it can't stand in a file.
 constexpr std::array<std::string_view, 4> commands = {"help", "config", "print-config", "doctor"};
@@ -47,7 +50,8 @@ constexpr std::string_view commands_help =
     "  --doctor\n      print what was found of this machine and the plan for it, and exit: 0, or 1 if it can't start\n"
     "  --help\n      print this and exit\n"
     "SIGUSR1 makes it write to stderr what each coroutine waits for. A second SIGINT or SIGTERM ends it at once.\n"
-    "A flag overrules the environment, that the file, that the default. An empty variable is not set.\n";
+    "A flag overrules the environment, that the file, that the default. An empty variable is not set; of those that\n"
+    "begin with ATOLL_ and set nothing, one is named on stderr.\n";
 
 sigset_t set_of(std::span<const int> signals) noexcept {
   sigset_t set;
@@ -260,6 +264,9 @@ int app::run(int argc, char** argv, runtime::main_function main) {
   if (!done) {
     std::fprintf(stderr, "%s: %s (--help tells more)\n", name.c_str(), std::string(done.error().message()).c_str());
     return exit_usage;
+  }
+  if (const auto unknown = table.first_unknown(environ, "ATOLL_", known_environment); !unknown.empty()) {
+    std::fprintf(stderr, "%s: environment %s: no option is set by it\n", name.c_str(), printable(unknown).c_str());
   }
   if (given.print_config) {
     std::fputs(table.print().c_str(), stdout);

@@ -85,7 +85,7 @@ call_message::arrival call_message::arrive(void*& instance, std::optional<error>
         }
       }
     }
-    call_values values{.deadline = deadline_, .depth = depth_, .group = task::group};
+    call_values values{.deadline = deadline_, .depth = depth_};
     if (has_extras_) values.trace_id = extras_.trace_id;
     task::context = context_ptr::make(values);
   } catch (const std::bad_alloc&) {

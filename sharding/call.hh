@@ -236,6 +236,7 @@ class call_record final : public call_message {
 
   future<R> begin(void* instance) noexcept {
     const detail::context_scope scope(task::context.get());
+    const detail::work_scope working(detail::name_of_work<F>);
     try {
       return work_(instance);
     } catch (...) {

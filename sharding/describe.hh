@@ -200,6 +200,9 @@ using service_description = decltype(atoll_service_of(std::type_identity<S>{}));
 
 namespace detail {
 
+template <class Tag>
+inline constexpr work_name name_of_method{service_description<typename method_traits<Tag>::service>::name, Tag::name};
+
 template <class S>
 constexpr service_options options_of_service() noexcept {
   if constexpr (requires { static_cast<const service_options&>(S::options); }) {

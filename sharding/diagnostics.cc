@@ -65,15 +65,14 @@ future<std::vector<metrics_snapshot>> collect_metrics(duration answer_within) {
     if (answer) all.push_back(*std::move(answer));
   }
   const auto missing = static_cast<double>(answers.size() - all.size());
-  if (!all.empty()) {
-    // By name, as the rest of it.
-    auto& families = all.front().families;
-    const std::string name = "atoll_shards_unanswered";
-    const auto place = std::ranges::lower_bound(families, name, {}, &metric_family::name);
-    families.insert(
-        place,
-        {name, "Shards whose metrics are missing: they did not answer in time.", metric_kind::gauge, {{{}, missing}}});
-  }
+  if (all.empty()) all.push_back({.shard = this_shard_id(), .families = {}});
+  // By name, as the rest of it.
+  auto& families = all.front().families;
+  const std::string name = "atoll_shards_unanswered";
+  const auto place = std::ranges::lower_bound(families, name, {}, &metric_family::name);
+  families.insert(
+      place,
+      {name, "Shards whose metrics are missing: they did not answer in time.", metric_kind::gauge, {{{}, missing}}});
   co_return all;
 }
 

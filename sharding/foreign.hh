@@ -68,7 +68,10 @@ class foreign_call final : public foreign_call_base {
   }
 
   static future<> run(foreign_call* self) {
-    std::optional<future<R>> running(invoke_safely(*self->work_));
+    std::optional<future<R>> running([self] {
+      const work_scope working(name_of_work<F>);
+      return invoke_safely(*self->work_);
+    }());
     try {
       auto outcome = co_await as_result(std::move(*running));
       running.reset();

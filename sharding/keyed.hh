@@ -68,6 +68,7 @@ template <class Actor, class Tag>
 struct actor_call {
   using traits = method_traits<Tag>;
   using result = typename traits::result;
+  static constexpr work_name name_of_work() { return name_of_method<Tag>; }
   static_assert(traits::options.concurrency == 0, "an actor serves one message at a time, of all methods");
 
   future<result> operator()(void* instance) {

@@ -59,8 +59,9 @@ result<memory_plan> plan_memory(const machine_info& machine, shard_id shards, co
   }
   plan.shard_bytes = total / shards / memory_unit_bytes * memory_unit_bytes;
   if (plan.shard_bytes == 0) {
-    return exhausted(rounded_bytes(total) + " for " + std::to_string(shards) + (shards == 1 ? " shard" : " shards") +
-                     " is less than " + format_bytes(memory_unit_bytes) + " each: start fewer, or give more memory");
+    return exhausted((options.memory_bytes != 0 ? "--memory " : "") + rounded_bytes(total) + " for " +
+                     std::to_string(shards) + (shards == 1 ? " shard" : " shards") + " is less than " +
+                     format_bytes(memory_unit_bytes) + " each: start fewer, or give more memory");
   }
   return plan;
 }

@@ -37,17 +37,6 @@ managed_ranges& managed() {
   return ranges;
 }
 
-void bind_to_node(const memory_range& range, int node) noexcept {
-  std::array<unsigned long, 1024 / (8 * sizeof(unsigned long))> mask{};
-  const auto bit = static_cast<std::size_t>(node);
-  if (bit >= 1024) return;
-  mask[bit / (8 * sizeof(unsigned long))] = 1UL << (bit % (8 * sizeof(unsigned long)));
-  // Preferred, not strict: a page elsewhere is slow, none is an end.
-  if (::mbind(range.start, range.bytes, MPOL_PREFERRED, mask.data(), 1024, 0) != 0) {
-    memory_log.warning("can't bind a shard's memory to NUMA node {}: {}", node, std::strerror(errno));
-  }
-}
-
 /// Addresses nobody may touch yet, at a multiple of the unit; null and errno where the kernel refuses.
 void* map_addresses(std::uint64_t bytes) noexcept {
   const std::uint64_t wide = bytes + memory_unit_bytes;
@@ -75,7 +64,11 @@ result<memory_range> lend(std::uint64_t bytes, int node) {
     return error(status_code::resource_exhausted,
                  "can't have " + rounded_bytes(bytes) + " of addresses for a shard: " + std::strerror(errno));
   }
-  if (node >= 0) bind_to_node(made, node);
+  if (node >= 0) {
+    if (const auto bound = bind_to_node(made, node); !bound) {
+      memory_log.warning("can't bind a shard's memory to NUMA node {}: {}", node, bound.error().message());
+    }
+  }
   if (!manage_range(made)) {
     ::munmap(made.start, bytes);
     return error(status_code::resource_exhausted,
@@ -93,6 +86,17 @@ result<shard_ranges> without(shard_ranges lent, const runtime_options& options, 
 }
 
 }  // namespace
+
+result<> bind_to_node(const memory_range& range, int node) {
+  constexpr std::size_t nodes_max = 1024;
+  constexpr std::size_t word_bits = 8 * sizeof(unsigned long);
+  std::array<unsigned long, nodes_max / word_bits> mask{};
+  const auto bit = static_cast<std::size_t>(node);
+  if (node < 0 || bit >= nodes_max) return error(status_code::unavailable, "there is no such node");
+  mask[bit / word_bits] = 1UL << (bit % word_bits);
+  if (::mbind(range.start, range.bytes, MPOL_PREFERRED, mask.data(), nodes_max, 0) == 0) return {};
+  return error(status_code::unavailable, std::strerror(errno));
+}
 
 shard_ranges::~shard_ranges() {
   auto& known = managed();

@@ -46,4 +46,8 @@ class shard_ranges {
 /// plan_memory() says, `resource_exhausted`.
 result<shard_ranges> lend_ranges(const runtime_options& options, const std::vector<processor>& processors);
 
+/// Has the pages of a range come from a NUMA node, or from others where that has none left: a page elsewhere is slow, none
+/// is an end. Pages that were written before stay where they are. Errors: `unavailable`, with what the kernel says.
+result<> bind_to_node(const memory_range& range, int node);
+
 }  // namespace atoll_root::atoll

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include <atoll/actors/memory/shard_memory.hh>
 #include <atoll/sharding/proc_text.hh>
 
 namespace atoll_root::atoll {
@@ -71,6 +72,21 @@ option_entry optional_bytes_entry(std::optional<std::uint64_t>& value, std::uint
     return parsed.has_value();
   };
   entry.text = [&value] { return std::vector{format_bytes(value.value_or(0))}; };
+  return entry;
+}
+
+/// What all shards get: nothing said, or enough for one at least.
+option_entry memory_entry(std::uint64_t& value, std::uint64_t max) {
+  auto entry = entry_of(bytes_option{.value = value, .max = max});
+  std::uint64_t none = 0;
+  entry.accepted = "0, or " + bytes_option{.value = none, .min = memory_unit_bytes, .max = max}.accepted();
+  entry.set = [&value, max](const std::vector<std::string>& values) {
+    std::uint64_t unused = 0;
+    const auto parsed = bytes_option{.value = unused, .max = max}.parse(values.front());
+    if (!parsed || (*parsed != 0 && *parsed < memory_unit_bytes)) return false;
+    value = *parsed;
+    return true;
+  };
   return entry;
 }
 
@@ -157,7 +173,7 @@ void add_runtime_options(option_table& table, runtime_options& options) {
       "shards to run, one thread each", "one a processor this process may use");
   add("no-pin", entry_of(options.pin, false), "don't bind shards to processors");
   add("cpuset", cpu_list_entry(options.cpus), "processors for the shards", "all this process may use");
-  add("memory", entry_of(bytes_option{.value = options.memory_bytes, .max = memory_bytes_max}),
+  add("memory", memory_entry(options.memory_bytes, memory_bytes_max),
       "memory of all shards together; 0 divides what the machine has, less the reserve");
   add("reserve-memory", optional_bytes_entry(options.reserve_memory_bytes, memory_bytes_max),
       "memory to leave to the system", "7%, at least 64MiB and at most a quarter");
@@ -170,6 +186,11 @@ void add_runtime_options(option_table& table, runtime_options& options) {
   add("stall-threshold",
       entry_of(duration_option{.value = options.stall_threshold, .max = bounds::stall_threshold_max}),
       "a task that holds its shard longer is reported; 0 reports none");
+  add("offload-threads",
+      entry_of(number_option<std::uint32_t>{options.offload.threads_max, 1, bounds::offload_threads_max}),
+      "threads at most for functions that are offloaded, made when they are needed");
+  add("offload-queue", entry_of(number_option<std::uint32_t>{options.offload.queue_max, 1, bounds::offload_queue_max}),
+      "functions that may wait for such a thread; more are refused");
   add("log", log_entry(options.log), "what is logged, by all loggers and by those named", "info");
   add("no-log-times", entry_of(options.log_times, false), "lines of the log begin without the time");
   add("seed", entry_of(number_option<std::uint64_t>{.value = options.seed}),

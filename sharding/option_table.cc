@@ -90,6 +90,21 @@ result<void> option_table::apply_environment(const std::function<const char*(con
   return {};
 }
 
+std::string option_table::first_unknown(const char* const* environment, std::string_view prefix,
+                                        std::span<const std::string_view> also_known) const {
+  for (; environment != nullptr && *environment != nullptr; ++environment) {
+    std::string_view name = *environment;
+    name = name.substr(0, name.find('='));
+    if (!name.starts_with(prefix)) continue;
+    const bool known = std::ranges::count(entries_, name, &option_entry::environment) > 0 ||
+                       std::ranges::any_of(also_known, [name](std::string_view k) {
+                         return k.ends_with('*') ? name.starts_with(k.substr(0, k.size() - 1)) : name == k;
+                       });
+    if (!known) return std::string(name);
+  }
+  return {};
+}
+
 result<void> option_table::apply_flag(std::string_view name, const std::vector<std::string>& values) {
   const auto entry = std::ranges::find(entries_, name, &option_entry::name);
   if (entry == entries_.end()) return refuse("no option is named '" + printable(name) + "'");

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,9 @@ class option_table {
   result<void> apply_config(const std::string& path, std::string_view text);
   /// `get` is std::getenv's like: null, or an empty text, is not set.
   result<void> apply_environment(const std::function<const char*(const char*)>& get);
+  /// Of variables like "ATOLL_SHARD=2": the first name with this prefix that no option has; empty where there is none.
+  [[nodiscard]] std::string first_unknown(const char* const* environment, std::string_view prefix,
+                                          std::span<const std::string_view> also_known) const;
   result<void> apply_flag(std::string_view name, const std::vector<std::string>& values);
 
   /// The lines of --help for each option of a group, in the order of add().

@@ -158,6 +158,7 @@ template <class Tag>
 struct method_call {
   using traits = method_traits<Tag>;
   static constexpr std::size_t method = bounds_of<Tag>;
+  static constexpr work_name name_of_work() { return name_of_method<Tag>; }
   static_assert(method <= UINT8_MAX, "methods with bounds of their own have to be among the first 255");
 
   auto operator()(void* instance) { return body(*static_cast<typename traits::service*>(instance)); }

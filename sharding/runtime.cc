@@ -98,7 +98,7 @@ std::uint64_t system_seed() noexcept {
   return seed;
 }
 
-/// Stops the containers of this shard that nobody stopped, newest first.
+/// Of this shard, newest first.
 future<> stop_leftovers() {
   auto& cores = local_sharding().cores;
   for (std::size_t i = cores.size(); i-- > 0;) {
@@ -112,12 +112,20 @@ future<> stop_leftovers() {
   }
 }
 
-future<> stop_leftovers_everywhere() { return on_all_shards(&stop_leftovers); }
-
 /// A main that throws before it gives a future has failed like any other.
-future<int> call_main(const runtime::main_function& main) { co_return co_await main(); }
+future<int> call_main(const runtime::main_function& main) {
+  static constexpr work_name the_main{"app", "main"};
+  co_await yield();  // the loop runs, and sees how long it takes
+  auto ended = [&main] {
+    const detail::work_scope working(the_main);
+    return main();
+  }();
+  co_return co_await std::move(ended);
+}
 
 }  // namespace
+
+future<> detail::stop_leftovers_everywhere() { return on_all_shards(&stop_leftovers); }
 
 runtime::runtime(const runtime_options& options, mailroom& mail) noexcept : options_(options), mail_(mail) {}
 
@@ -169,7 +177,7 @@ void runtime::run_shard(shard_id id, shared& state) {
       s.foreign->close();
       while (!s.foreign->quiet()) co_await yield();
       // No message of its own: there may be no memory for it.
-      const auto stopped = co_await as_result(detail::invoke_safely(stop_leftovers_everywhere));
+      const auto stopped = co_await as_result(detail::invoke_safely(detail::stop_leftovers_everywhere));
       if (!stopped) {
         log_error("stopping the services: {} {}", to_string(stopped.error().code()), stopped.error().message());
       }

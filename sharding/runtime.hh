@@ -34,6 +34,8 @@ struct runtime_options {
   static constexpr duration task_quota_min = std::chrono::microseconds(10);
   static constexpr duration task_quota_max = std::chrono::seconds(1);
   static constexpr duration stall_threshold_max = std::chrono::hours(1);
+  static constexpr std::uint32_t offload_threads_max = 1024;
+  static constexpr std::uint32_t offload_queue_max = 1'000'000;
 
   shard_id shards = 0;                                   // 1 to shards_max; 0: default_shards()
   bool pin = true;                                       // threads to processors
@@ -69,5 +71,12 @@ class runtime {
   const runtime_options& options_;
   mailroom& mail_;
 };
+
+namespace detail {
+
+/// Stops the containers that nobody stopped, on all shards, as the runtime does when main has ended. Failures are logged.
+future<> stop_leftovers_everywhere();
+
+}  // namespace detail
 
 }  // namespace atoll_root::atoll

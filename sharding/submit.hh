@@ -16,11 +16,22 @@
 
 namespace atoll_root::atoll {
 
+namespace detail {
+
+/// A function as the work of a call.
+template <class F>
+struct submitted {
+  static constexpr work_name name_of_work() { return detail::name_of_work<F>; }
+  auto operator()(void* /*instance*/) { return invoke_and_await(f); }
+  F f;
+};
+
+}  // namespace detail
+
 template <class F>
 auto submit_to(shard_id to, F f) -> future<detail::unwrapped<std::invoke_result_t<F&>>> {
   using R = detail::unwrapped<std::invoke_result_t<F&>>;
-  return start_call<R>(nullptr, to, no_timeout,
-                       [f = std::move(f)](void*) mutable { return detail::invoke_and_await(f); });
+  return start_call<R>(nullptr, to, no_timeout, detail::submitted<F>{std::move(f)});
 }
 
 /// Runs a copy of f on each of these shards and waits for all; the first failure in their order is the result.

@@ -6,6 +6,7 @@ namespace atoll_root::atoll {
 namespace {
 
 constexpr auto npos = std::string_view::npos;
+constexpr std::string_view root = "atoll_root::";
 
 /// Where the bracket opens that the last character closes; npos where none does.
 std::size_t opening_of_last(std::string_view text, char open, char close) noexcept {
@@ -53,9 +54,33 @@ std::string_view short_function_name(std::string_view whole) noexcept {
     }
   }
   name.remove_prefix(begin);
-  constexpr std::string_view root = "atoll_root::";
   if (name.starts_with(root)) name.remove_prefix(root.size());
   return name.empty() ? whole : name;
+}
+
+std::string_view lambda_given_to(std::string_view name) noexcept {
+  // clang: "(lambda at FILE:LINE:COLUMN)", and FILE of the library's own ones ends like those here.
+  constexpr std::string_view by_place = "(lambda at ";
+  if (const auto at = name.rfind(by_place); at != npos) {
+    const std::string_view lambda = name.substr(at + 1, name.find(')', at) - at - 1);
+    return lambda.find("include/atoll/") == npos ? lambda : std::string_view();
+  }
+  // g++: "demo::get(int)::<lambda(int)>", as a template argument or as a parameter.
+  constexpr std::string_view by_name = "<lambda(";
+  for (auto at = name.rfind(by_name); at != npos && at > 0; at = name.rfind(by_name, at - 1)) {
+    std::size_t begin = at;
+    for (std::size_t depth = 0; begin > 0; --begin) {
+      const char c = name[begin - 1];
+      if (c == ')' || c == '>') ++depth;
+      const bool opens = c == '(' || c == '<';
+      if (depth == 0 && (opens || c == ' ' || c == ',')) break;
+      if (opens) --depth;
+    }
+    const auto end = name.find(")>", at);
+    const std::string_view lambda = name.substr(begin, end == npos ? npos : end + 2 - begin);
+    if (!lambda.starts_with(root)) return lambda;
+  }
+  return {};
 }
 
 }  // namespace atoll_root::atoll

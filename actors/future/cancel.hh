@@ -31,9 +31,7 @@ inline time_point current_deadline() noexcept {
 /// The values of the context in force.
 inline call_values current_call() noexcept {
   const call_context* context = this_shard().context;
-  call_values values = context == nullptr ? call_values{} : context->values();
-  values.group = this_shard().group;
-  return values;
+  return context == nullptr ? call_values{} : context->values();
 }
 
 /// Why the work that runs now is cancelled; null while it isn't.

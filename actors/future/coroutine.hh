@@ -36,8 +36,10 @@ struct coroutine_base : task, coroutine_hook {
   coroutine_base(shard& s, void* its_frame, state_base* its_result) noexcept
       : task(&resume_task, s.context, s.group), frame(its_frame), result(its_result) {
     s.coroutines.push_back(*this);
+    ++s.coroutines_suspended;
   }
   ~coroutine_base() {
+    --current_shard->coroutines_suspended;
     if (current_shard->running == this) current_shard->running = nullptr;
   }
 

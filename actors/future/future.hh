@@ -315,7 +315,8 @@ future<T> make_failed_future(error e) noexcept {
 }
 
 /// The producing end of a future<T>. Dropping one that was never set fails the future with `cancelled`,
-/// "broken promise". Throws std::bad_alloc where it is made without memory.
+/// "broken promise". Throws std::bad_alloc where it is made without memory. Setting it twice, or on another shard, ends
+/// the process: the waiter would be lost without a word.
 template <class T>
 class promise {
  public:
@@ -338,23 +339,34 @@ class promise {
   /// False once the promise has been fulfilled.
   [[nodiscard]] bool pending() const noexcept { return state_ != nullptr && !state_->ready(); }
 
+  // REQUIRES: on the promise's shard, which others reach through submit_to or a foreign_port; set once.
   template <class... A>
   void set_value(A&&... arguments) {
+    state_->check_shard();
     state_->set_value(std::forward<A>(arguments)...);
     state_->wake();
   }
   void set_error(error e) noexcept {
+    state_->check_shard();
     state_->set_error(std::move(e));
     state_->wake();
   }
   void set_result(result<T> r) {
+    state_->check_shard();
     state_->set_result(std::move(r));
     state_->wake();
   }
 
  private:
   struct block final : detail::state<T> {
-    block() noexcept : detail::state<T>(&destroy) {}
+    block() noexcept : detail::state<T>(&destroy) {
+      if (const shard* s = detail::current_shard) this->owner_ = static_cast<std::uint16_t>(s->id);
+    }
+    void check_shard() const noexcept {
+      const shard* s = detail::current_shard;
+      ATOLL_ASSERT(s != nullptr && s->id == this->owner_,
+                   "a promise is set on the shard that made it: send it there with submit_to or a foreign_port");
+    }
     static void destroy(detail::state_base* s) noexcept {
       auto* self = static_cast<block*>(s);
       self->~block();

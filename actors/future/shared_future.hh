@@ -24,8 +24,15 @@
 
 namespace atoll_root::atoll {
 
+namespace detail {
+template <class T>
+inline constexpr bool can_be_shared = std::is_void_v<T> || std::is_copy_constructible_v<stored_t<T>>;
+}  // namespace detail
+
 template <class T = void>
 class shared_future {
+  static_assert(detail::can_be_shared<T>, "each waiter gets a copy of the value: share a std::shared_ptr to it");
+
  public:
   explicit shared_future(future<T> f) : core_(std::make_shared<core>()) {
     auto waiting = wait(core_, std::move(f));
@@ -75,8 +82,10 @@ class shared_future {
   std::shared_ptr<core> core_;
 };
 
-template <class T>
+template <class T = void>
 class shared_work {
+  static_assert(detail::can_be_shared<T>, "each waiter gets a copy of the value: share a std::shared_ptr to it");
+
  public:
   using function = std::function<future<T>()>;
 
@@ -92,7 +101,7 @@ class shared_work {
 
   future<T> get() {
     core& c = *core_;
-    if (c.value && mono_now() < c.good_until) return make_ready_future<T>(*c.value);
+    if (c.value && mono_now() < c.good_until) return future<T>::from_result(*c.value);
     c.value.reset();
     auto waiting = c.waiting.wait();  // first, because the work may end at once
     if (!waiting.available() && !c.running) start();
@@ -116,7 +125,7 @@ class shared_work {
     duration good_for;
     function work;
     std::shared_ptr<cancel_source> running;
-    std::optional<T> value;
+    std::optional<result<T>> value;
     time_point good_until{};
   };
 
@@ -144,13 +153,17 @@ class shared_work {
     if (!outcome) return c.waiting.fail_all_with(outcome.error());
     if (c.good_for > duration::zero()) {
       try {
-        c.value = *outcome;
+        c.value = outcome;
       } catch (...) {  // then it is not kept
         c.value.reset();
       }
       c.good_until = saturating_add(mono_now(), c.good_for);
     }
-    while (!c.waiting.empty()) c.waiting.complete_first(*outcome);
+    if constexpr (std::is_void_v<T>) {
+      while (!c.waiting.empty()) c.waiting.complete_first();
+    } else {
+      while (!c.waiting.empty()) c.waiting.complete_first(*outcome);
+    }
   }
 
   std::shared_ptr<core> core_;

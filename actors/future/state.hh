@@ -66,6 +66,7 @@ class state_base {
   phase phase_ = phase::pending;
   bool consumer_ = false;
   bool producer_ = true;
+  std::uint16_t owner_ = 0;  // of a promise: its shard
 };
 
 template <class T>

@@ -16,8 +16,8 @@
 // may end the producer with cancel(error): its next co_yield raises that, and its waits end with it. A stream
 // that is dropped early cancels its producer and lets go: at its next co_yield, at the latest, the producer's locals are
 // destroyed. What the producer refers to must live until then: give it values, or co_await close().
-// Shard rules: one shard's; one consumer, one next() at a time. next() ends where the consumer's context ends, and may be
-// called again.
+// Shard rules: one shard's; one consumer, one next() at a time: another fails with `failed_precondition`. next() ends where
+// the consumer's context ends, and may be called again.
 // Cost: a pooled frame and state for the stream; a value buffered some ns, a change-over two tasks.
 #pragma once
 
@@ -126,7 +126,9 @@ class stream_state {
   }
   future<> wait() {
     if (const error* reason = cancellation()) return make_failed_future(wait_failed(*reason, "a stream"));
-    ATOLL_ASSERT(waiting == nullptr, "one next() of a stream at a time");
+    if (waiting != nullptr) {
+      return make_failed_future(error(status_code::failed_precondition, "another next() of this stream is under way"));
+    }
     void* block = pool_try_allocate(sizeof(consumer_wait));
     if (block == nullptr) return make_failed_future(error(status_code::resource_exhausted));
     waiting = ::new (block) consumer_wait(*this);

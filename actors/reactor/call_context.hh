@@ -31,7 +31,6 @@ namespace atoll_root::atoll {
 struct call_values {
   time_point deadline = never;  // on this machine's clock; nodes exchange what is left of it
   std::uint32_t depth = 0;      // how many calls stand above this one; 0 for work that serves no call
-  std::uint8_t group = 0;       // the scheduling group the work runs in
   std::uint64_t trace_id = 0;   // 0 where nobody traces
 
   [[nodiscard]] bool is_default() const noexcept { return deadline == never && depth == 0 && trace_id == 0; }

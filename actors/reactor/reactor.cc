@@ -29,6 +29,8 @@ std::uintptr_t lowest_start_on_this_stack() noexcept {
 
 /// What the loop tells about itself.
 struct reactor::metrics {
+  static constexpr std::size_t counted_max = 10'000;  // some 100 us
+
   explicit metrics(reactor& r) : registry(r.shard_.id), self(r) {
     r.shard_.metrics = &registry;
     r.shard_.tasks.export_metrics(registry);
@@ -38,6 +40,9 @@ struct reactor::metrics {
   reactor& self;
   metric_group group{registry, "atoll_shard"};
   observable_counter tasks{group, "tasks_total", "Tasks run.", [this] { return self.shard_.tasks_run; }};
+  observable_gauge suspended{group, "coroutines_suspended",
+                             "Coroutines that have been suspended and still have a frame.",
+                             [this] { return static_cast<double>(self.shard_.coroutines_suspended); }};
   observable_counter abandoned{group, "failures_abandoned_total", "Failed futures that nobody read.",
                                [this] { return self.shard_.failures_abandoned; }};
   observable_counter leaked{group, "scopes_leaked_total", "Scopes destroyed while their work ran.",
@@ -48,6 +53,8 @@ struct reactor::metrics {
   observable_gauge groups{group, "scheduling_groups", "Scheduling groups.",
                           [this] { return static_cast<double>(self.shard_.tasks.groups()); }};
   observable_counter armed{group, "timers_armed_total", "Timers armed.", [this] { return self.timers_.armed(); }};
+  observable_gauge waiting{group, "timers_waiting", "Timers armed now; no more than 10,000 are counted.",
+                           [this] { return static_cast<double>(self.timers_.waiting(counted_max)); }};
   observable_counter fired{group, "timers_fired_total", "Timers that came due.",
                            [this] { return self.timers_.fired(); }};
   metric_group io{registry, "atoll_io"};

@@ -19,6 +19,8 @@ std::uint64_t later(std::uint64_t a, std::uint64_t b) noexcept { return is_befor
 }  // namespace
 
 struct scheduler::group_metrics {
+  static constexpr std::size_t counted_max = 10'000;  // some 100 us
+
   group_metrics(metrics_registry& registry, const group& g)
       : own(registry, "atoll_group", {{"group", g.name}}), of(g) {}
 
@@ -27,6 +29,8 @@ struct scheduler::group_metrics {
   observable_gauge shares{own, "shares", "The group's weight among its siblings.", &of.shares};
   observable_seconds ran{own, "run_seconds_total", "Processor time of the group's tasks.", &of.ran};
   observable_counter wakeups{own, "wakeups_total", "Times it had no task and got one.", &of.wakeups};
+  observable_gauge ready{own, "tasks_ready", "Tasks of the group that wait to run; no more than 10,000 are counted.",
+                         [this] { return static_cast<double>(of.tasks.length(counted_max)); }};
   observable_histogram waited{own, "wait_seconds", "From such a wake-up to its first task, while another group ran.",
                               *of.latency, nanoseconds_as_seconds};
 };

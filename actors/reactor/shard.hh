@@ -13,6 +13,8 @@
 
 #include <array>
 #include <cstdint>
+#include <source_location>
+#include <string_view>
 
 #include <atoll/actors/base/assert.hh>
 #include <atoll/actors/base/intrusive_list.hh>
@@ -58,6 +60,12 @@ struct address_range {
   [[nodiscard]] bool has(const void* p) const noexcept { return reinterpret_cast<std::uintptr_t>(p) - start < bytes; }
 };
 
+/// Whose code runs in a task that is no coroutine, by name.
+struct work_name {
+  std::string_view service;   // empty: it is no method of one
+  std::string_view function;  // the method; else what source_location has of a template over the function's type
+};
+
 struct shard {
   explicit shard(clock& its_time) : time(&its_time), tasks(its_time) {}
 
@@ -74,6 +82,8 @@ struct shard {
   std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
   time_point coarse_now{};                    // as of the loop's last look
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
+  const work_name* work = nullptr;            // of what runs now up to its first await; for the stall report
+  std::uint64_t coroutines_suspended = 0;     // the length of `coroutines`
   clock* time;
   timer_queue* timers = nullptr;
   address_range own_range;  // where this shard's blocks are, as shard_memory knows
@@ -132,6 +142,28 @@ inline time_point recent_now() noexcept { return this_shard().tick ? mono_now() 
 namespace detail {
 /// True after a tick, or without a ticker after 256 calls, until the loop has looked at the clock.
 bool tick_is_due(shard& s) noexcept;
+}  // namespace detail
+
+namespace detail {
+
+template <class F>
+consteval work_name find_work_name() {
+  if constexpr (requires { F::name_of_work(); }) return F::name_of_work();
+  return {{}, std::source_location::current().function_name()};
+}
+/// The name of code by its type: of a type that has one, that.
+template <class F>
+inline constexpr work_name name_of_work = find_work_name<F>();
+
+/// Says what runs until the end of the current scope.
+class work_scope {
+ public:
+  explicit work_scope(const work_name& name) noexcept { current_shard->work = &name; }
+  work_scope(const work_scope&) = delete;
+  work_scope& operator=(const work_scope&) = delete;
+  ~work_scope() { current_shard->work = nullptr; }
+};
+
 }  // namespace detail
 
 /// Puts a task at the end of its group's run queue.

@@ -46,6 +46,13 @@ class run_queue {
     tail_ = &t;
   }
 
+  /// How many are in it, counted one by one up to `most`.
+  [[nodiscard]] std::size_t length(std::size_t most) const noexcept {
+    std::size_t n = 0;
+    for (const task* t = head_; t != nullptr && n < most; t = t->next) ++n;
+    return n;
+  }
+
   /// REQUIRES: !empty().
   task& pop() noexcept {
     task& t = *head_;

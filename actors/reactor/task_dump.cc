@@ -54,6 +54,7 @@ task_info describe(const detail::coroutine_base& c, time_point now, group_names&
     if (context->values().deadline != never) info.deadline_left = context->values().deadline - now;
   }
   info.function = short_function_name(c.site.function_name());
+  if (info.function.starts_with("atoll::")) info.runs = lambda_given_to(c.site.function_name());
   info.file = c.site.file_name();
   info.line = c.site.line();
   info.age = std::max(now - c.since, duration::zero());
@@ -153,8 +154,8 @@ class task_tree {
     out.append(2 * std::min(depth, depth_max), ' ');
     const auto to = std::back_inserter(out);
     if (line.count > 1) fmt::format_to(to, "x {}  ", line.count);
-    fmt::format_to(to, "{}  {}:{}  {}{}  ", task.function, task.file, task.line, line.count > 1 ? "oldest " : "",
-                   about(line.oldest));
+    fmt::format_to(to, "{}{}{}  {}:{}  {}{}  ", task.function, task.runs.empty() ? "" : " of ", task.runs, task.file,
+                   task.line, line.count > 1 ? "oldest " : "", about(line.oldest));
     append_escaped(out, task.group);
     if (task.state == task_state::running) out += "  running";
     if (task.state == task_state::finished) out += "  finished";
@@ -180,7 +181,7 @@ class task_tree {
     bool operator==(const key& other) const noexcept {
       const auto &a = *task, &b = *other.task;
       return parent == other.parent && a.line == b.line && a.state == b.state && a.dropped == b.dropped &&
-             a.function == b.function && a.file == b.file && a.group == b.group;
+             a.function == b.function && a.runs == b.runs && a.file == b.file && a.group == b.group;
     }
   };
   struct key_hash {
@@ -196,13 +197,6 @@ class task_tree {
   std::vector<std::size_t> roots_;
   std::unordered_map<key, std::size_t, key_hash> same_;
 };
-
-/// How many coroutines there are, also past the limit.
-std::size_t count_tasks() noexcept {
-  std::size_t count = 0;
-  for ([[maybe_unused]] auto& each : this_shard().coroutines) ++count;
-  return count;
-}
 
 }  // namespace
 
@@ -220,7 +214,7 @@ std::vector<task_info> suspended_tasks(std::size_t tasks_max) {
 
 std::string dump_tasks(const task_dump_limits& limits) {
   const auto tasks = suspended_tasks(limits.tasks_max);
-  const std::size_t all = count_tasks();
+  const std::size_t all = this_shard().coroutines_suspended;
   std::string out = fmt::format("shard {}: {} coroutine{}\n", this_shard_id(), all, all == 1 ? "" : "s");
   const std::size_t untold = task_tree(tasks).print(out, limits.lines_max) + (all - tasks.size());
   if (untold > 0) fmt::format_to(std::back_inserter(out), "  ... and {} more\n", untold);

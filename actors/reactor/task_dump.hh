@@ -36,6 +36,7 @@ struct task_info {
   bool dropped = false;                   // nobody holds its future
   bool cancelled = false;                 // its context is
   std::string_view function;              // short_function_name() of it; lasts as long as the program
+  std::string_view runs;                  // where that is one of Atoll's own: the lambda it was given
   std::string_view file;                  // of its last await; the same
   std::uint32_t line = 0;                 // the same
   duration age{};                         // since then

@@ -182,10 +182,21 @@ void ticker::report(std::uint32_t ticks) noexcept {
   line << "warning [shard " << std::uint64_t{shard_.id} << "] stall: a task has run for "
        << static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(period_ * ticks).count())
        << " ms";
-  // One that runs for the first time has no site yet.
-  if (const auto* coroutine = shard_.running; coroutine != nullptr && coroutine->site.line() != 0) {
+  const work_name* work = shard_.work;
+  const auto* coroutine = shard_.running;
+  if (work != nullptr && !work->service.empty()) {
+    line << ", in " << work->service << "." << work->function;
+  } else if (const auto lambda = work == nullptr ? std::string_view() : lambda_given_to(work->function);
+             !lambda.empty()) {
+    line << ", in " << lambda;
+  } else if (coroutine != nullptr && coroutine->site.line() != 0) {  // one that runs for the first time has no site yet
+    const std::string_view whole = coroutine->site.function_name();
+    const auto name = short_function_name(whole);
     line << ", resumed after " << coroutine->site.file_name() << ":" << std::uint64_t{coroutine->site.line()} << " in "
-         << short_function_name(coroutine->site.function_name());
+         << name;
+    if (const auto runs = name.starts_with("atoll::") ? lambda_given_to(whole) : std::string_view(); !runs.empty()) {
+      line << " of " << runs;
+    }
   }
   if (unreported_ > 0) line << " (" << std::exchange(unreported_, 0) << " more since the last report)";
   line << "; at:";

@@ -5,8 +5,8 @@
 //
 // Each tick (a POSIX timer's signal to this thread alone) makes the loop look at the clock after the task that runs
 // now, so that quotas hold however long tasks are. A task that outlives `threshold` is a stall: the tick reports it at
-// once, from inside, with the shard, the coroutine it last resumed, the line of its last await and the return
-// addresses; at most one report in `report_every`, the others counted. Ticks that come while the thread has no processor
+// once, from inside, with the shard, the method or function that began, or the coroutine that was resumed and the line of
+// its last await, and the return addresses; at most one report in `report_every`, the others counted. Ticks that come while the thread has no processor
 // count once, so a busy machine makes no stalls.
 // A shard that sleeps for long has no ticks. Setting a timer takes as long as a tenth of a wake-up, so one is not set on
 // the way from a short sleep to the task that ended it: asleep, the next tick is put off by `rest_for`, and a shard that

@@ -43,6 +43,21 @@ std::size_t timer_queue::advance(time_point now) noexcept {
   return fired;
 }
 
+std::size_t timer_queue::waiting(std::size_t most) noexcept {
+  std::size_t n = 0;
+  const auto count = [&n, most](intrusive_list<timer_node>& list) {
+    for (auto at = list.begin(); at != list.end() && n < most; ++at) ++n;
+  };
+  count(due_);
+  count(fresh_);
+  for (wheel& w : wheels_) {
+    for (std::uint64_t mask = w.occupied; mask != 0; mask &= mask - 1) {
+      count(w.slot[static_cast<std::size_t>(std::countr_zero(mask))]);
+    }
+  }
+  return n;
+}
+
 time_point timer_queue::next() noexcept {
   if (!due_.empty() || !fresh_.empty()) return time_point(duration(last_));
   for (unsigned level = 0; level < wheels; ++level) {

@@ -63,6 +63,9 @@ class timer_queue {
   /// A time not later than that of the earliest timer, `never` when there is none. Called after an advance.
   [[nodiscard]] time_point next() noexcept;
 
+  /// How many are armed now, counted one by one up to `most`.
+  [[nodiscard]] std::size_t waiting(std::size_t most) noexcept;
+
   /// How many were armed and fired so far; the others were cancelled or wait.
   [[nodiscard]] std::uint64_t armed() const noexcept { return armed_; }
   [[nodiscard]] std::uint64_t fired() const noexcept { return fired_; }

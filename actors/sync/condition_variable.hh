@@ -77,7 +77,10 @@ class event {
  public:
   explicit event(std::string name = {}) : waiting_("event", std::move(name)) {}
 
-  future<> wait() { return set_ ? make_ready_future() : waiting_.wait(); }
+  future<> wait() {
+    if (set_) return make_ready_future();
+    return closed_ ? make_failed_future(waiting_.failure(*closed_)) : waiting_.wait();
+  }
   void set() noexcept {
     set_ = true;
     while (!waiting_.empty()) waiting_.complete_first();
@@ -85,12 +88,16 @@ class event {
   void reset() noexcept { set_ = false; }
   [[nodiscard]] bool is_set() const noexcept { return set_; }
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
-  /// Fails who waits now.
-  void fail_waiting(const error& why) noexcept { waiting_.fail_all(why); }
+  /// Fails who waits, and who comes later while it isn't set. The first reason stays.
+  void close(const error& why) noexcept {
+    if (!closed_) closed_ = why;
+    waiting_.fail_all(*closed_);
+  }
 
  private:
   detail::wait_queue<void> waiting_;
   bool set_ = false;
+  std::optional<error> closed_;
 };
 
 }  // namespace atoll_root::atoll

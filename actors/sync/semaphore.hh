@@ -149,8 +149,9 @@ class semaphore {
     return semaphore_units(c, n);
   }
 
-  /// More units, for good.
+  /// More units, for good; as many as a 64-bit number holds in all.
   void grow(std::uint64_t n) noexcept {
+    n = std::min(n, UINT64_MAX - core_->capacity);
     core_->capacity += n;
     core_->put(n);
   }

@@ -36,7 +36,7 @@ class wait_queue {
   future<T> wait(P wanted = {}) {
     if (const error* reason = cancellation()) return make_failed_future<T>(failure(*reason));
     void* block = pool_try_allocate(sizeof(waiter));
-    if (block == nullptr) return make_failed_future<T>(error(status_code::resource_exhausted));
+    if (block == nullptr) return make_failed_future<T>(failure(error(status_code::resource_exhausted)));
     waiter* w = nullptr;
     try {
       w = ::new (block) waiter(*this, std::move(wanted));

@@ -81,6 +81,12 @@ def test_the_file_may_be_named_in_the_environment(run):
     assert both["seed"] == ("2", f"file {second} line 1"), both
 
 
+def test_a_variable_of_ours_that_sets_nothing_is_named(run):
+    process = start(run, "--print-config", variables={"ATOLL_SHARD": "2", "ATOLL_TEST_X": "1", "SHARDS": "3"})
+    assert process.child.returncode == 0, process
+    assert process.err.splitlines() == ["wordcount: environment ATOLL_SHARD: no option is set by it"], process
+
+
 def test_what_is_printed_is_a_file_with_the_same_settings(run):
     flags = ["--no-pin", "--poll-time", "1500us", "--shards", 2, "--peers", "a 'b' \"c\" # \\"]
     printed = config(run, start(run, "--print-config", *flags).out)
@@ -99,6 +105,7 @@ def test_bad_flags_are_refused(run):
     refused(run, "--task-quota", "1", names=["--task-quota", "from 10us to 1s"])
     refused(run, "--stall-threshold", "-1ms", names=["--stall-threshold", "from 0 to 1h"])
     refused(run, "--memory", "1.5G", names=["--memory", "like 512M", "1.5G"])
+    refused(run, "--memory", "1", names=["--memory", "from 32MiB", "'1'"])
     refused(run, "--reserve-memory", "99999999999999999999", names=["--reserve-memory"])
     refused(run, "--cpuset", "5000", names=["--cpuset", "5000", "processors like 0,2-5"])
     refused(run, "--seed", "18446744073709551616", names=["--seed", "0 to 18446744073709551615"])
@@ -173,7 +180,8 @@ def test_help_names_variable_default_and_bounds_of_each_option(run):
             "--task-quota DURATION": "a duration like 40us, from 10us to 1s; default: 500us; env: ATOLL_TASK_QUOTA",
             "--stall-threshold DURATION":
                 "a duration like 40us, from 0 to 1h; default: 25ms; env: ATOLL_STALL_THRESHOLD",
-            "--memory SIZE": "a size like 512M, from 0 to 1024TiB; default: 0; env: ATOLL_MEMORY",
+            "--memory SIZE": 
+                "0, or a size like 512M, from 32MiB to 1024TiB; default: 0; env: ATOLL_MEMORY",
             "--node NUMBER": "a number from 0 to 4294967295; default: 1; env: WORDCOUNT_NODE",
             "--no-pin": "default: off; env: ATOLL_NO_PIN"}.items():
         assert f"  {flag}" in lines, f"wanted {flag}: {process}"

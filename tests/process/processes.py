@@ -29,7 +29,7 @@ import uuid
 WAIT_SECONDS = 30  # for one thing to happen; generous, since sanitizers are slow
 POLL_SECONDS = 0.02
 SKIPPED = 77  # the exit code that CTest knows as "skipped"
-MARK = "ATOLL_PROCESS_TEST"
+MARK = "ATOLL_TEST_PROCESS"
 
 
 class Skip(Exception):

@@ -189,4 +189,33 @@ TEST(diagnostics, an_app_dumps_its_tasks_at_a_signal) {
   EXPECT_EQ(app.wait(), 0);
 }
 
+ATOLL_TEST(diagnostics, count_what_waits) {
+  promise<> go_on;
+  auto waiting = waits_here(go_on.get_future());
+  std::vector<future<>> asleep;
+  for (int i = 0; i < 20; ++i) asleep.push_back(atoll::sleep(std::chrono::milliseconds(20)));
+  auto ready = [](int n) -> future<> {
+    for (int i = 0; i < n; ++i) co_await atoll::yield();
+  };
+  std::vector<future<>> runnable;
+  for (int i = 0; i < 30; ++i) runnable.push_back(ready(1));
+  const auto here = atoll::shard_metrics()->collect();
+  const auto page = atoll::render_prometheus(std::span(&here, 1));
+  EXPECT_GE(value_of(page, "atoll_shard_coroutines_suspended{shard=\"0\"}"), 31) << page;
+  EXPECT_GE(value_of(page, "atoll_shard_timers_waiting{shard=\"0\"}"), 20) << page;
+  EXPECT_GE(value_of(page, "atoll_group_tasks_ready{group=\"main\",shard=\"0\"}"), 30) << page;
+  go_on.set_value();
+  for (auto& each : asleep) co_await std::move(each);
+  for (auto& each : runnable) co_await std::move(each);
+  co_await std::move(waiting);
+}
+
+ATOLL_TEST(diagnostics, tell_how_many_are_missing_where_nobody_answers) {
+  atoll::cancel_source too_late;
+  too_late.cancel();
+  const auto metrics = co_await too_late.run([] { return atoll::collect_metrics(); });
+  ATOLL_REQUIRE(metrics.size() == 1);
+  EXPECT_EQ(value_of(atoll::render_prometheus(metrics), "atoll_shards_unanswered{shard=\"0\"}"), 2);
+}
+
 }  // namespace

@@ -61,9 +61,9 @@ TEST(option_table, the_later_source_wins_and_is_remembered) {
 TEST(option_table, sets_every_option_of_the_runtime) {
   fixture f;
   const auto cpu = std::to_string(atoll::allowed_processors().back().cpu);
-  const auto done =
-      f.file("shards = 256\nno-pin = yes\ncpuset = " + cpu + "\nmemory = 512M\nreserve-memory = 0\n" +
-             "poll-time = 0\ntask-quota = 1ms\nstall-threshold = 0\nlog = debug\nseed = 18446744073709551615\n");
+  const auto done = f.file("shards = 256\nno-pin = yes\ncpuset = " + cpu + "\nmemory = 512M\nreserve-memory = 0\n" +
+                           "poll-time = 0\ntask-quota = 1ms\nstall-threshold = 0\noffload-threads = 3\noffload-queue = "
+                           "5\nlog = debug\nseed = 18446744073709551615\n");
   ASSERT_TRUE(done) << done.error().to_string();
   EXPECT_EQ(f.options.shards, 256U);
   EXPECT_FALSE(f.options.pin);
@@ -73,6 +73,8 @@ TEST(option_table, sets_every_option_of_the_runtime) {
   EXPECT_EQ(f.options.spin_for, 0ns);
   EXPECT_EQ(f.options.task_quota, 1ms);
   EXPECT_EQ(f.options.stall_threshold, 0ns);
+  EXPECT_EQ(f.options.offload.threads_max, 3U);
+  EXPECT_EQ(f.options.offload.queue_max, 5U);
   EXPECT_EQ(f.options.log, "debug");
   EXPECT_EQ(f.options.seed, std::numeric_limits<std::uint64_t>::max());
 }
@@ -173,6 +175,41 @@ TEST(option_table, names_variables_in_upper_case) {
   EXPECT_EQ(atoll::environment_name("atoll", "poll-time"), "ATOLL_POLL_TIME");
   EXPECT_EQ(atoll::environment_name("counter-d", "x"), "COUNTER_D_X");
   EXPECT_EQ(atoll::environment_name("Word.Count2", "port"), "WORD_COUNT2_PORT");
+}
+
+TEST(option_table, memory_is_unsaid_or_enough_for_a_shard) {
+  fixture f;
+  expect_refused(f.table.apply_flag("memory", {"1"}),
+                 "flag --memory: wants 0, or a size like 512M, from 32MiB to 1024TiB, not '1'");
+  expect_refused(f.table.apply_flag("memory", {"33554431"}),
+                 "flag --memory: wants 0, or a size like 512M, from 32MiB to 1024TiB, not '33554431'");
+  ASSERT_TRUE(f.table.apply_flag("memory", {"32M"}));
+  EXPECT_EQ(f.options.memory_bytes, 32U << 20U);
+  ASSERT_TRUE(f.table.apply_flag("memory", {"0"}));
+  EXPECT_EQ(f.options.memory_bytes, 0U);
+}
+
+TEST(option_table, limits_of_offloaded_functions_are_bounded) {
+  fixture f;
+  ASSERT_TRUE(f.file("offload-threads = 1024\noffload-queue = 1000000\n"));
+  EXPECT_EQ(f.options.offload.threads_max, 1024U);
+  EXPECT_EQ(f.options.offload.queue_max, 1'000'000U);
+  for (const auto* const bad : {"0", "1025"}) EXPECT_FALSE(f.table.apply_flag("offload-threads", {bad})) << bad;
+  for (const auto* const bad : {"0", "1000001"}) EXPECT_FALSE(f.table.apply_flag("offload-queue", {bad})) << bad;
+}
+
+TEST(option_table, finds_variables_that_set_nothing) {
+  const fixture f;
+  const auto unknown = [&f](std::vector<const char*> environment) {
+    environment.push_back(nullptr);
+    constexpr std::array<std::string_view, 2> known = {"ATOLL_CONFIG", "ATOLL_TEST_*"};
+    return f.table.first_unknown(environment.data(), "ATOLL_", known);
+  };
+  EXPECT_EQ(unknown({}), "");
+  EXPECT_EQ(unknown({"PATH=/", "ATOLL_SHARDS=2", "ATOLL_CONFIG=x", "ATOLL_TEST_SEED=1", "ATOLLS=1", "DEMO_X=1"}), "");
+  EXPECT_EQ(unknown({"ATOLL_SHARDS=2", "ATOLL_SHARD=2", "ATOLL_SEEED=1"}), "ATOLL_SHARD");
+  EXPECT_EQ(unknown({"ATOLL_CONFIGS=x"}), "ATOLL_CONFIGS");
+  EXPECT_EQ(unknown({"ATOLL_"}), "ATOLL_");
 }
 
 }  // namespace

@@ -2,8 +2,13 @@
 // Copyright the Atoll authors
 //
 // Each shard's memory: its budget, its reclaimers, what is freed on another shard.
+#include <numa.h>
+#include <numaif.h>
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <array>
 #include <memory>
 #include <new>
 #include <string>
@@ -349,6 +354,50 @@ TEST(shard_memory, ranges_start_and_end_at_units) {
     EXPECT_EQ(lent->of(s).bytes, 64 * mebi);
   }
   EXPECT_NE(lent->of(0).start, lent->of(1).start);
+}
+
+/// Two pages that nobody has written yet.
+struct fresh_pages {
+  static constexpr std::size_t bytes = 2 * 4096;
+  fresh_pages() : start(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {}
+  fresh_pages(const fresh_pages&) = delete;
+  fresh_pages& operator=(const fresh_pages&) = delete;
+  ~fresh_pages() { ::munmap(start, bytes); }
+  [[nodiscard]] atoll::memory_range range() const { return {.start = start, .bytes = bytes}; }
+  void* start;
+};
+
+TEST(shard_memory, is_bound_to_a_numa_node) {
+  const fresh_pages pages;
+  ASSERT_NE(pages.start, MAP_FAILED);
+  int policy = -1;
+  std::array<unsigned long, 16> nodes{};
+  constexpr unsigned long bits = 1024;
+  if (::numa_available() < 0 || ::get_mempolicy(&policy, nodes.data(), bits, pages.start, MPOL_F_ADDR) != 0) {
+    GTEST_SKIP() << "the kernel knows no nodes, or doesn't let this process ask";
+  }
+  const int node = ::numa_node_of_cpu(::sched_getcpu());
+  ASSERT_GE(node, 0);
+  ASSERT_EQ(policy, MPOL_DEFAULT);
+  const auto bound = atoll::bind_to_node(pages.range(), node);
+  ASSERT_TRUE(bound) << bound.error().to_string();
+  ASSERT_EQ(::get_mempolicy(&policy, nodes.data(), bits, pages.start, MPOL_F_ADDR), 0);
+  EXPECT_EQ(policy, MPOL_PREFERRED);
+  EXPECT_EQ(nodes[0], 1UL << static_cast<unsigned>(node));
+  *static_cast<volatile char*>(pages.start) = 1;
+  int page_is_on = -1;
+  ASSERT_EQ(::get_mempolicy(&page_is_on, nullptr, 0, pages.start, MPOL_F_NODE | MPOL_F_ADDR), 0);
+  EXPECT_EQ(page_is_on, node);
+}
+
+TEST(shard_memory, is_not_bound_to_a_node_that_does_not_exist) {
+  const fresh_pages pages;
+  for (const int node : {-1, 900, 1024, 1 << 20}) {
+    const auto bound = atoll::bind_to_node(pages.range(), node);
+    ASSERT_FALSE(bound) << node;
+    EXPECT_EQ(bound.error().code(), atoll::status_code::unavailable);
+    EXPECT_NE(bound.error().message(), "");
+  }
 }
 
 }  // namespace

@@ -84,6 +84,8 @@ future<int> run_body(std::function<future<>()>& body) {
   co_await on_all_shards(&begin_here);
   const auto ended = co_await as_result(body());
   if (!ended) ADD_FAILURE() << "the test failed with " << ended.error().to_string();
+  // What a stop() drops counts, too.
+  static_cast<void>(co_await as_result(detail::stop_leftovers_everywhere()));
   // In this coroutine, which is known, and no other.
   std::string left;
   for (shard_id s = 0; s < shard_count(); ++s) {
@@ -125,6 +127,9 @@ std::size_t take_suspended() {
 void run_test(std::function<future<>()> body, shard_id shards, clock* time) {
   const std::uint64_t seed = chosen_seed();
   const ::testing::ScopedTrace trace(__FILE__, __LINE__, "ATOLL_TEST_SEED=" + std::to_string(seed));
+  // First: a test that ends the process, or hangs, could not say it later.
+  std::printf("ATOLL_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::fflush(stdout);
   runtime_options options;
   options.shards = shards;
   options.seed = seed;

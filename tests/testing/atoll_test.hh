@@ -11,10 +11,10 @@
 //     co_await counters.stop();
 //   }
 //
-// The runtime has `test_shards` shards; the next test gets new ones. A body that ends in an exception fails. So does a
-// test that leaves something behind on any shard: a failed future unread, a scope destroyed while its work ran, or a
+// The runtime has `test_shards` shards; the next test gets new ones. Services that the body leaves running
+// are stopped. A body that ends in an exception fails, and so does a test that leaves something behind on any shard: a failed future unread, a scope destroyed while its work ran, or a
 // coroutine still suspended (named by the line of its await).
-// Environment: ATOLL_TEST_SEED=N (from 1) seeds the shards' random numbers; a test that fails says which seed it had.
+// Environment: ATOLL_TEST_SEED=N (from 1) seeds the shards' random numbers; each test prints the seed it has.
 // ATOLL_TEST_SHUFFLE=1 runs ready tasks in random order: what passes only in one order was lucky.
 #pragma once
 

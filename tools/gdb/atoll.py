@@ -64,6 +64,33 @@ def short_function_name(whole):
     return (name[len("atoll_root::"):] if name.startswith("atoll_root::") else name) or whole
 
 
+def lambda_given_to(name):
+    """Whose code a function of the library runs; the same as atoll::lambda_given_to()."""
+    at = name.rfind("(lambda at ")
+    if at >= 0:
+        end = name.find(")", at)
+        found = name[at + 1: end if end >= 0 else len(name)]
+        return "" if "include/atoll/" in found else found
+    at = name.rfind("<lambda(")
+    while at > 0:
+        begin, depth = at, 0
+        while begin > 0:
+            c = name[begin - 1]
+            if c in ")>":
+                depth += 1
+            if depth == 0 and c in "(< ,":
+                break
+            if c in "(<":
+                depth -= 1
+            begin -= 1
+        end = name.find(")>", at)
+        found = name[begin: end + 2 if end >= 0 else len(name)]
+        if not found.startswith("atoll_root::"):
+            return found
+        at = name.rfind("<lambda(", 0, at)
+    return ""
+
+
 def about(ns):
     if ns < 1_000_000:
         return f"{ns // 1_000}us"
@@ -101,7 +128,10 @@ class Task:
         impl = base["site"]["_M_impl"]
         self.function, self.file, self.line = "?", "?", 0
         if int(impl) != 0:
-            self.function = short_function_name(impl["_M_function_name"].string("utf-8", "replace"))
+            whole = impl["_M_function_name"].string("utf-8", "replace")
+            self.function = short_function_name(whole)
+            runs = lambda_given_to(whole) if self.function.startswith("atoll::") else ""
+            self.function += f" of {runs}" if runs else ""
             self.file = impl["_M_file_name"].string("utf-8", "replace")
             self.line = int(impl["_M_line"])
         self.age = max(shard.now - nanoseconds(base["since"]), 0)

@@ -8,6 +8,7 @@
 
 namespace {
 
+using atoll::lambda_given_to;
 using atoll::short_function_name;
 
 TEST(function_name, of_coroutines_of_gcc) {
@@ -56,6 +57,39 @@ TEST(function_name, of_plain_functions_and_of_what_is_none) {
     EXPECT_EQ(short_function_name(odd), odd);
   }
   EXPECT_TRUE(short_function_name(std::source_location::current().function_name()).ends_with("::TestBody"));
+}
+
+TEST(lambda_given_to, finds_the_lambda_that_a_coroutine_of_g_plus_plus_was_given) {
+  EXPECT_EQ(lambda_given_to("void atoll_root::atoll::detail::run_then(run_then<int, demo::get(int)::<lambda(int)> >("
+                            "atoll_root::atoll::future<int>, demo::get(int)::<lambda(int)>)::_ZN4.Frame*)"),
+            "demo::get(int)::<lambda(int)>");
+  EXPECT_EQ(lambda_given_to("constexpr auto atoll_root::atoll::name() [with F = main()::<lambda(std::map<int, int>)>; "
+                            "std::string = std::basic_string<char>]"),
+            "main()::<lambda(std::map<int, int>)>");
+  EXPECT_EQ(lambda_given_to("void x(x<demo::f()::<lambda(int)>::<lambda()> >(int)::_ZN4.Frame*)"),
+            "demo::f()::<lambda(int)>::<lambda()>");
+}
+
+TEST(lambda_given_to, passes_over_the_library_s_own_and_takes_what_those_were_given) {
+  EXPECT_EQ(
+      lambda_given_to("void atoll_root::atoll::run_in(run_in<atoll_root::atoll::map(F)::<lambda()> >(int)::_Z.Frame*)"),
+      "");
+  EXPECT_EQ(
+      lambda_given_to("void run(run<demo::f()::<lambda()>, atoll_root::atoll::g(F)::<lambda(int)> >(int)::_Z.Frame*)"),
+      "demo::f()::<lambda()>");
+  EXPECT_EQ(lambda_given_to("future<T> run(T, F) [T = int, F = (lambda at /build/include/atoll/actors/x.hh:1:2)]"), "");
+}
+
+TEST(lambda_given_to, takes_the_place_where_clang_says_that) {
+  EXPECT_EQ(lambda_given_to("future<T> atoll_root::atoll::run_then(T, F) [T = int, F = (lambda at n.cc:19:128)]"),
+            "lambda at n.cc:19:128");
+}
+
+TEST(lambda_given_to, gives_nothing_for_what_has_none) {
+  for (const char* none : {"", "future<> free_one(int)", "<lambda(", "(lambda at ", "void f(int (*)(char))"}) {
+    EXPECT_LE(lambda_given_to(none).size(), std::string_view(none).size());
+  }
+  EXPECT_EQ(lambda_given_to("future<> free_one(int)"), "");
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {
@@ -123,6 +125,29 @@ ATOLL_TEST(future, can_be_moved_while_it_is_pending) {
   p.set_value(1);
   a = std::move(b);
   EXPECT_EQ(co_await std::move(a), 1);
+}
+
+void set_from_a_thread() {
+  atoll::testing::run_test([]() -> future<> {
+    promise<int> p;
+    auto f = p.get_future();
+    std::thread([&p] { p.set_value(1); }).join();
+    co_await std::move(f);
+  });
+}
+void set_on_another_shard() {
+  atoll::testing::run_test([]() -> future<> {
+    promise<int> p;
+    auto f = p.get_future();
+    co_await atoll::submit_to(1, [&p] { p.set_value(1); });
+    co_await std::move(f);
+  });
+}
+
+TEST(promise_death_test, is_set_on_its_own_shard) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(set_from_a_thread(), "a promise is set on the shard that made it");
+  EXPECT_DEATH(set_on_another_shard(), "a promise is set on the shard that made it");
 }
 
 }  // namespace

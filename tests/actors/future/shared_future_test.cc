@@ -202,4 +202,21 @@ ATOLL_TEST(shared_work, that_goes_fails_who_waits) {
   EXPECT_EQ(r.error(), error(status_code::cancelled, "destroyed: in shared_work table"));
 }
 
+ATOLL_TEST(shared_work, without_a_value_is_done_once_for_all_who_want_it) {
+  int runs = 0;
+  shared_work<> flush("flush", 1h, [&runs]() -> future<> {
+    ++runs;
+    return atoll::sleep(1ms);
+  });
+  auto a = flush.get();
+  auto b = flush.get();
+  co_await std::move(a);
+  co_await std::move(b);
+  co_await flush.get();
+  EXPECT_EQ(runs, 1);
+  flush.forget();
+  co_await flush.get();
+  EXPECT_EQ(runs, 2);
+}
+
 }  // namespace

@@ -184,4 +184,34 @@ ATOLL_TEST(stream, may_be_made_of_another) {
   EXPECT_EQ(sum, 4 * 499 * 500 / 2);
 }
 
+ATOLL_TEST(stream, refuses_a_second_next_while_one_is_under_way) {
+  atoll::promise<> go_on;
+  auto s = [](future<> f) -> atoll::stream<int> {
+    co_await std::move(f);
+    co_yield 1;
+    co_yield 2;
+  }(go_on.get_future());
+  auto first = s.next();
+  const auto second = co_await atoll::as_result(s.next());
+  ATOLL_REQUIRE(!second);
+  EXPECT_EQ(second.error().code(), atoll::status_code::failed_precondition);
+  go_on.set_value();
+  EXPECT_EQ(co_await std::move(first), 1);
+  EXPECT_EQ(co_await s.next(), 2);
+  EXPECT_EQ(co_await s.next(), std::nullopt);
+}
+
+ATOLL_TEST(stream, goes_on_after_a_next_that_nobody_waited_for) {
+  atoll::promise<> go_on;
+  auto s = [](future<> f) -> atoll::stream<int> {
+    co_await std::move(f);
+    co_yield 1;
+    co_yield 2;
+  }(go_on.get_future());
+  static_cast<void>(s.next());  // takes the first
+  go_on.set_value();
+  co_await atoll::sleep(std::chrono::milliseconds(1));
+  EXPECT_EQ(co_await s.next(), 2);
+}
+
 }  // namespace

@@ -11,9 +11,16 @@
 #include <vector>
 
 #include <atoll/actors/future/combinators.hh>
+#include <atoll/actors/future/group.hh>
+#include <atoll/actors/future/periodic.hh>
 #include <atoll/actors/future/shared_future.hh>
+#include <atoll/actors/future/stream.hh>
 #include <atoll/actors/io/io_backend.hh>
 #include <atoll/actors/memory/buffer.hh>
+#include <atoll/actors/memory/shard_memory.hh>
+#include <atoll/actors/metrics/prometheus.hh>
+#include <atoll/actors/metrics/shard_metrics.hh>
+#include <atoll/actors/reactor/task_dump.hh>
 #include <atoll/actors/sync/channel.hh>
 #include <atoll/actors/sync/gate.hh>
 #include <atoll/actors/sync/mutex.hh>
@@ -435,6 +442,99 @@ ATOLL_TEST_ON(continuations_of_ready_futures, want_no_memory, 1) {
   EXPECT_EQ(handled->value(), 5);
   EXPECT_EQ(passed->error().code(), atoll::status_code::not_found);
   co_return;
+}
+
+atoll::stream<std::string> texts(int how_many) {
+  for (int i = 0; i < how_many; ++i) co_yield text();
+}
+
+ATOLL_SWEEP(streams) {
+  auto s = texts(100);
+  std::size_t bytes = 0;
+  while (true) {
+    const auto next = co_await or_fail(s.next());
+    if (!next) break;
+    bytes += next->size();
+  }
+  EXPECT_EQ(bytes, 10'000U);
+  auto left = texts(100);
+  static_cast<void>(co_await or_fail(left.next_batch()));
+  co_await or_fail(left.close());
+}
+
+ATOLL_SWEEP(periodic_timers) {
+  atoll::periodic_timer every("a timer whose name is not a short one", 1us);
+  co_await or_fail(every.next().discard_value());
+  auto waits = [&every] {
+    every.restart(1h);
+    return every.next();
+  }();
+  every.cancel();
+  static_cast<void>(co_await as_result(std::move(waits)));
+}
+
+ATOLL_SWEEP(contexts_and_groups) {
+  co_await or_fail(atoll::with_context({}, [] { return later(text()); }).discard_value());
+  co_await or_fail(atoll::with_deadline(atoll::never, [] { return later(text()); }).discard_value());
+  co_await or_fail(atoll::with_group(atoll::current_group(), [] { return later(text()); }).discard_value());
+}
+
+ATOLL_SWEEP(repeated) {
+  int n = 0;
+  co_await or_fail(atoll::repeat(
+      [&n] { return later(text()).then([&n](const std::string&) { return atoll::stop_iteration{++n == 3}; }); }));
+  co_await or_fail(atoll::do_until([&n] { return n == 0; },
+                                   [&n] {
+                                     --n;
+                                     return later(text()).discard_value();
+                                   }));
+}
+
+ATOLL_SWEEP(dumps_of_tasks) {
+  auto waits = later(text());
+  const auto dump = [] { return atoll::make_ready_future<std::string>(atoll::dump_tasks()); };
+  const auto told = co_await as_result(atoll::detail::invoke_safely(dump));
+  static_cast<void>(co_await as_result(std::move(waits)));
+  if (!told) co_await atoll::fail(told.error());
+  EXPECT_NE(told->find("coroutine"), std::string::npos);
+}
+
+ATOLL_SWEEP(levels_of_the_log) {
+  const auto before = atoll::this_shard().logs;
+  const auto set = atoll::this_shard().logs.set("warning,a-logger-whose-name-is-not-short=debug");
+  atoll::this_shard().logs = before;
+  if (!set) co_await atoll::fail(set.error());
+}
+
+ATOLL_SWEEP(reclaimers) {
+  std::string kept = text();
+  const atoll::reclaimer gives([kept](std::size_t) { return kept.size(); });
+  EXPECT_EQ((co_await or_fail(later(text()))).size(), 100U);
+}
+
+ATOLL_SWEEP(metrics) {
+  atoll::metric_group group(atoll::shard_metrics(), "a_subsystem_whose_name_is_not_short", {{"kind", text()}});
+  atoll::counter hits{group, "hits_total", "Hits, told at length so that no small string holds it."};
+  atoll::gauge depth{group, "depth", "Depth, told at length so that no small string holds it."};
+  atoll::histogram_metric took{group, "took_seconds", "Time, told at length so that no small string holds it."};
+  hits.add(1);
+  const auto page = atoll::render_prometheus(std::vector{atoll::shard_metrics()->collect()});
+  EXPECT_FALSE(page.empty());
+  co_return;
+}
+
+ATOLL_TEST(semaphore, names_itself_where_there_is_no_memory_to_wait_with) {
+  const auto name = std::string("a semaphore whose name is not a short one");
+  atoll::semaphore s(name, 1);
+  const auto taken = co_await s.acquire();
+  auto waits = [&s] {
+    const auto failing = atoll::testing::alloc_failures::after(1);
+    return s.acquire();
+  }();
+  const auto r = co_await as_result(std::move(waits));
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), atoll::status_code::resource_exhausted);
+  EXPECT_NE(r.error().message().find(name), std::string_view::npos) << r.error().to_string();
 }
 
 }  // namespace

@@ -155,15 +155,37 @@ ATOLL_TEST(event, stays_set_until_it_is_reset) {
   started.reset();
   auto c = started.wait();
   EXPECT_FALSE(c.available());
-  started.fail_waiting(error(status_code::aborted, "no"));
-  const auto r = co_await as_result(std::move(c));
-  ATOLL_REQUIRE(!r);
-  EXPECT_EQ(r.error(), error(status_code::aborted, "no: in event started"));
   const auto late = co_await as_result(atoll::with_timeout(1ms, [&] { return started.wait(); }));
   ATOLL_REQUIRE(!late);
   EXPECT_EQ(late.error().message(), "deadline exceeded: in event started");
+  started.set();
   co_await std::move(a);
   co_await std::move(b);
+  co_await std::move(c);
+}
+
+ATOLL_TEST(event, that_is_closed_fails_who_waits_and_who_comes_while_it_is_not_set) {
+  atoll::event started("started");
+  auto before = started.wait();
+  started.close(error(status_code::aborted, "no"));
+  started.close(error(status_code::internal, "a later reason"));
+  const auto r = co_await as_result(std::move(before));
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error(), error(status_code::aborted, "no: in event started"));
+  const auto after = co_await as_result(started.wait());
+  ATOLL_REQUIRE(!after);
+  EXPECT_EQ(after.error(), error(status_code::aborted, "no: in event started"));
+  started.set();
+  co_await started.wait();
+}
+
+ATOLL_TEST(event, that_goes_fails_who_waits) {
+  std::optional<atoll::event> started("started");
+  auto waits = started->wait();
+  started.reset();
+  const auto r = co_await as_result(std::move(waits));
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error(), error(status_code::cancelled, "destroyed: in event started"));
 }
 
 ATOLL_TEST(event, wakes_ten_thousand) {

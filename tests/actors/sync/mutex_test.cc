@@ -116,4 +116,28 @@ ATOLL_TEST(shared_mutex, names_itself_at_a_deadline) {
   EXPECT_EQ(r.error(), error(status_code::deadline_exceeded, "deadline exceeded: in shared_mutex index"));
 }
 
+ATOLL_TEST(mutex, that_goes_fails_who_waits) {
+  std::optional<atoll::mutex> m("ledger");
+  auto held = co_await m->lock();
+  auto waits = m->lock();
+  m.reset();
+  const auto r = co_await as_result(std::move(waits));
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), atoll::status_code::cancelled);
+  EXPECT_EQ(r.error().message(), "destroyed: in mutex ledger");
+}
+
+ATOLL_TEST(shared_mutex, that_goes_fails_readers_and_writers_that_wait) {
+  std::optional<atoll::shared_mutex> m("ledger");
+  auto held = co_await m->lock_shared();
+  auto writes = m->lock();
+  auto reads = m->lock_shared();
+  m.reset();
+  const auto w = co_await as_result(std::move(writes));
+  const auto r = co_await as_result(std::move(reads));
+  ATOLL_REQUIRE(!w && !r);
+  EXPECT_EQ(w.error().message(), "destroyed: in shared_mutex ledger");
+  EXPECT_EQ(r.error().code(), atoll::status_code::cancelled);
+}
+
 }  // namespace

@@ -254,4 +254,15 @@ ATOLL_TEST(semaphore, that_has_units_needs_no_wait_even_in_a_cancelled_context) 
   EXPECT_FALSE(co_await as_result(source.run([&s] { return s.acquire(); })));
 }
 
+ATOLL_TEST(semaphore, grows_to_what_a_number_holds_and_no_further) {
+  semaphore s("memory", UINT64_MAX - 1);
+  auto taken = co_await s.acquire(5);
+  s.grow(1);
+  EXPECT_EQ(s.available(), UINT64_MAX - 5);
+  s.grow(1);
+  s.grow(UINT64_MAX);
+  taken = {};
+  EXPECT_EQ(s.available(), UINT64_MAX);
+}
+
 }  // namespace

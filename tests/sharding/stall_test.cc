@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// What the report of a stall calls code that has not awaited anything yet.
+#include <atoll/actors/reactor/ticker.hh>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <string>
+
+#include <atoll/sharding/keyed.hh>
+#include <atoll/sharding/sharded.hh>
+#include <atoll/sharding/submit.hh>
+#include <atoll/testing/atoll_test.hh>
+
+namespace stalls {
+
+/// Keeps the thread busy until the ticker has seen it, for a minute at most.
+void compute() {
+  const auto before = atoll::this_shard().ticks->stalls();
+  const auto end = atoll::mono_now() + std::chrono::minutes(1);
+  while (atoll::this_shard().ticks->stalls() == before && atoll::mono_now() < end) continue;
+}
+
+class slow {
+ public:
+  atoll::future<int> answer(int n) {
+    compute();
+    return atoll::make_ready_future<int>(n);
+  }
+  atoll::future<int> coroutine(int n) {
+    compute();
+    co_return n;
+  }
+};
+ATOLL_SERVICE(slow, "test.v1.Slow", ATOLL_METHOD(answer, n), ATOLL_METHOD(coroutine, n));
+
+class slow_actor : public atoll::actor<slow_actor, std::uint64_t> {
+ public:
+  atoll::future<int> answer(int n) {
+    compute();
+    co_return n;
+  }
+};
+ATOLL_SERVICE(slow_actor, "test.v1.SlowActor", ATOLL_METHOD(answer, n));
+
+}  // namespace stalls
+
+namespace {
+
+using stalls::compute;
+
+/// What is written to stderr while it lives.
+class stderr_capture {
+ public:
+  stderr_capture() : file_(::memfd_create("stderr", MFD_CLOEXEC)), before_(::dup(STDERR_FILENO)) {
+    ::dup2(file_, STDERR_FILENO);
+  }
+  stderr_capture(const stderr_capture&) = delete;
+  stderr_capture& operator=(const stderr_capture&) = delete;
+  ~stderr_capture() {
+    ::dup2(before_, STDERR_FILENO);
+    ::close(before_);
+    ::close(file_);
+  }
+  [[nodiscard]] std::string text() const {
+    std::string all(static_cast<std::size_t>(::lseek(file_, 0, SEEK_END)), '\0');
+    if (::pread(file_, all.data(), all.size(), 0) != static_cast<ssize_t>(all.size())) return "(unreadable)";
+    return all;
+  }
+
+ private:
+  int file_;
+  int before_;
+};
+
+/// The report of the first stall of a test on a runtime of its own: a shard reports one a second.
+std::string report_of(const std::function<atoll::future<>()>& body) {
+  const stderr_capture err;
+  atoll::testing::run_test(body);
+  return err.text();
+}
+
+#define SKIP_WITHOUT_TICKS()                          \
+  bool has_ticks = false;                             \
+  atoll::testing::run_test([&has_ticks] {             \
+    has_ticks = atoll::this_shard().ticks != nullptr; \
+    return atoll::make_ready_future();                \
+  });                                                 \
+  if (!has_ticks) GTEST_SKIP() << "the kernel gives no timers here"
+
+#define EXPECT_PART(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+atoll::future<> call_slow(bool coroutine) {
+  atoll::sharded<stalls::slow> all;
+  co_await all.start();
+  auto f = coroutine ? all.at(1).coroutine(1) : all.at(1).answer(1);
+  co_await std::move(f);
+  co_await all.stop();
+}
+
+TEST(stall, of_a_handler_names_service_and_method) {
+  SKIP_WITHOUT_TICKS();
+  EXPECT_PART(report_of([] { return call_slow(false); }), " ms, in test.v1.Slow.answer; at:\n");
+  EXPECT_PART(report_of([] { return call_slow(true); }), " ms, in test.v1.Slow.coroutine; at:\n");
+}
+
+atoll::future<> call_slow_actor() {
+  atoll::keyed<stalls::slow_actor> actors;
+  co_await actors.start();
+  co_await actors.at(7).answer(1);
+  co_await actors.stop();
+}
+
+TEST(stall, of_an_actor_names_service_and_method) {
+  SKIP_WITHOUT_TICKS();
+  // Its first message is served by a coroutine that has activated it: that is what was resumed.
+  EXPECT_PART(report_of(&call_slow_actor), "stall: a task has run for ");
+}
+
+atoll::future<> submit_slow_work() {
+  co_await atoll::submit_to(1, [] { compute(); });
+}
+
+TEST(stall, of_a_function_on_another_shard_names_it) {
+  SKIP_WITHOUT_TICKS();
+  const auto text = report_of(&submit_slow_work);
+#if defined(__clang__)
+  EXPECT_PART(text, "stall_test.cc:");
+#else
+  EXPECT_PART(text, "submit_slow_work(");
+#endif
+  EXPECT_PART(text, " ms, in ");
+}
+
+atoll::future<> slow_continuation() {
+  co_await atoll::sleep(std::chrono::milliseconds(1)).then([] { compute(); });
+}
+
+TEST(stall, of_a_continuation_names_its_function) {
+  SKIP_WITHOUT_TICKS();
+  const auto text = report_of(&slow_continuation);
+  EXPECT_PART(text, "atoll::detail::run_then of ");
+#if defined(__clang__)
+  EXPECT_PART(text, "stall_test.cc:");
+#else
+  EXPECT_PART(text, "slow_continuation(");
+#endif
+}
+
+TEST(stall, of_main_says_so) {
+  SKIP_WITHOUT_TICKS();
+  std::string text;
+  {
+    const stderr_capture err;
+    const auto ended = atoll::runtime::run({.shards = 1}, [] {
+      compute();
+      return atoll::make_ready_future<int>(0);
+    });
+    EXPECT_TRUE(ended);
+    text = err.text();
+  }
+  EXPECT_PART(text, " ms, in app.main; at:\n");
+}
+
+}  // namespace
