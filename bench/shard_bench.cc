@@ -41,7 +41,8 @@ atoll::future<int> run_work(double& figure, const std::function<atoll::future<do
 double in_runtime(const shards_of_bench& shards, const std::function<atoll::future<double>()>& work) {
   double figure = 0;
   const auto main = [&figure, &work] { return run_work(figure, work); };
-  const auto code = atoll::runtime::run({.shards = shards.count, .spin_for = shards.spin_for, .stall_threshold = {}}, main);
+  const auto code =
+      atoll::runtime::run({.shards = shards.count, .spin_for = shards.spin_for, .stall_threshold = {}}, main);
   if (!code) throw std::runtime_error(code.error().to_string());
   return figure;
 }

@@ -45,6 +45,7 @@ struct method_schema {
   std::string name;     // "Add"
   std::string request;  // names of messages of the service
   std::string reply;
+  bool idempotent = false;
 };
 
 struct service_schema {
@@ -142,7 +143,7 @@ void describe_method(service_schema& service) {
     }
     service.add(std::move(message));
   }
-  service.methods.push_back({name, request.name, std::move(reply)});
+  service.methods.push_back({name, request.name, std::move(reply), traits::options.idempotent});
   service.add(std::move(request));
 }
 

@@ -165,6 +165,8 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     return {{.concurrency = 1, .queue = own.queue, .per_key = true}};
   }
 
+  static std::vector<std::string_view> groups() { return groups_of_service<Actor>(); }
+
   static std::uint32_t streams_max() { return options_of_service<Actor>().streams; }
 
   template <class... A>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <atoll/actors/base/log.hh>
 #include <atoll/sharding/shard_local.hh>
 
 namespace atoll_root::atoll {
@@ -27,14 +28,14 @@ call_message::call_message(service_core* core, shard_id to, task::run_function* 
   task::ordered = true;
 }
 
-void call_message::fill(std::uint64_t key) noexcept {
+void call_message::fill(std::uint64_t key, bool one_way) noexcept {
   extras_.key = key;
   std::uint32_t depth = 0;
   if (call_context* context = this_shard().context) {
     depth = context->values().depth;
-    deadline_ = context->values().deadline;
     extras_.trace_id = context->values().trace_id;
-    if (context->own_turn() != 0 || context->holders()) [[unlikely]]
+    if (!one_way) deadline_ = context->values().deadline;
+    if (!one_way && (context->own_turn() != 0 || context->holders())) [[unlikely]]
       extras_.holders = holders_of(*context);
     has_extras_ = extras_.trace_id != 0 || extras_.holders;
   }
@@ -96,6 +97,19 @@ call_message::arrival call_message::arrive(void*& instance, std::optional<error>
   return arrival::serve;
 }
 
+bool call_message::changes_group(std::size_t method_number) noexcept {
+  const auto group = core_->group_of(method_number);
+  if (!group || *group == task::group) return false;
+  task::group = *group;
+  schedule(*this);
+  return true;
+}
+
+void call_message::report_lost(const error& e) const noexcept {
+  logger("service").warning(local_sharding().lost_messages, "a one-way message was not served",
+                            kv("service", core_->name()), kv("code", to_string(e.code())), kv("error", e.message()));
+}
+
 void call_message::end_turn() noexcept {
   if (place_ == place::has_turn) core_->turns_of(method_)->leave(extras_.key);
   place_ = place::none;
@@ -121,19 +135,27 @@ void call_caller::start(duration timeout) noexcept {
     // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
     const time_point now = recent_now();
     if (const time_point until = saturating_add(now, timeout); until < message_.deadline_) {
-      message_.deadline_ = saturating_add(until, here.tasks.quota());
+      if (!one_way_) message_.deadline_ = saturating_add(until, here.tasks.quota());
       here.timers->arm_after(*this, timeout);
     }
   }
   if (here.context != nullptr) here.context->add(*this);
   if (message_.is_local()) {
     schedule(message_);
+    if (one_way_) is_on_its_way();
   } else {
     local_sharding().outboxes[message_.to()].submit(*this);
   }
 }
 
-void call_caller::send() noexcept { local_sharding().mail.send(message_, message_.to()); }
+void call_caller::send() noexcept {
+  local_sharding().mail.send(message_, message_.to());
+  if (one_way_) is_on_its_way();
+}
+
+bool too_many_under_way(shard_id to) noexcept {
+  return to != this_shard_id() && local_sharding().outboxes[to].in_flight() >= 2 * outbox::calls_in_flight_max;
+}
 
 bool call_caller::leave(status_code why) noexcept {
   stop_waiting();

@@ -72,9 +72,13 @@ class call_message : public task {
   ~call_message() = default;
 
   /// The caller's: takes over what the context has.
-  void fill(std::uint64_t key) noexcept;
+  void fill(std::uint64_t key, bool one_way) noexcept;
 
   // The callee's.
+  /// Puts it into the run queue of the group that its method is served in; false where it is there.
+  bool changes_group(std::size_t method_number) noexcept;
+  /// Says that a message nobody waits for was not served, or failed.
+  void report_lost(const error& e) const noexcept;
   enum class arrival : std::uint8_t { serve, wait, refuse };
   /// Finds the instance, takes a turn there, and makes the call's context. To wait: it is executed again when it has its
   /// turn. To refuse: with this error for the caller.
@@ -111,6 +115,8 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   /// Hands the record to the target shard.
   void send() noexcept;
   [[nodiscard]] bool passes_bounds() const noexcept { return message_.passes_bounds(); }
+  /// The message will go unanswered: what waits is done when it is on its way.
+  void goes_one_way() noexcept { one_way_ = true; }
   /// Gives its place among the calls under way to another, once.
   void release_place() noexcept;
 
@@ -123,11 +129,17 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   void start(duration timeout) noexcept;
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
+  void stop_waiting() noexcept {
+    timer_node::cancel();
+    cancel_hook::unlink();
+  }
   /// The record is back: its place in the outbox is free. True where nothing else of the call is under way.
   bool take_back() noexcept;
 
   /// What deletes the record when the note is back after it.
   virtual void forget() noexcept = 0;
+  /// Ends the wait of a one-way message.
+  virtual void is_on_its_way() noexcept = 0;
 
  private:
   struct note final : task {
@@ -138,21 +150,23 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
     status_code why;
   };
 
-  void stop_waiting() noexcept {
-    timer_node::cancel();
-    cancel_hook::unlink();
-  }
   static void cancel_served(call_message& message, status_code why) noexcept;
 
   call_message& message_;
   std::optional<note> note_;
   bool record_is_back_ = false;
   bool has_place_ = true;
+  bool one_way_ = false;
 };
 
 template <class R, class F>
 class call_record final : public call_message {
  public:
+  static constexpr bool is_one_way = [] {
+    if constexpr (requires { F::one_way; }) return F::one_way;
+    return false;
+  }();
+
   static future<R> start(service_core* core, shard_id to, duration timeout, F work) {
     void* block = pool_allocate(sizeof(call_record));
     call_record* record = nullptr;
@@ -192,6 +206,13 @@ class call_record final : public call_message {
       if (gone) this->producer_leaves();
     }
     void forget() noexcept override { this->producer_leaves(); }
+    void is_on_its_way() noexcept override {
+      if constexpr (is_one_way) {
+        this->stop_waiting();
+        this->set_value();
+        this->wake();
+      }
+    }
     static void destroy(detail::state_base* s) noexcept {
       auto* record = &static_cast<caller*>(static_cast<detail::state<R>*>(s))->record;
       record->~call_record();
@@ -203,9 +224,15 @@ class call_record final : public call_message {
 
   call_record(service_core* core, shard_id to, F work)
       : call_message(core, to, &execute, method_of(work), extras_), work_(std::move(work)), caller_(*this) {
-    this->fill(key_of(work_));
+    this->fill(key_of(work_), is_one_way);
+    if constexpr (is_one_way) caller_.goes_one_way();
     if constexpr (requires { work_.in_record(*this, caller_); }) work_.in_record(*this, caller_);
   }
+
+  static constexpr bool has_group = [] {
+    if constexpr (requires { F::has_group; }) return F::has_group;
+    return false;
+  }();
 
   static std::size_t method_of(const F& work) noexcept {
     if constexpr (requires { work.method; }) return work.method;
@@ -218,6 +245,9 @@ class call_record final : public call_message {
 
   static void execute(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
+    if constexpr (has_group) {
+      if (self.changes_group(F::number())) return;
+    }
     void* instance = nullptr;
     std::optional<error> refused;
     switch (self.arrive(instance, refused)) {
@@ -263,6 +293,7 @@ class call_record final : public call_message {
   void end_with_error(error e) noexcept {
     e.drop_exception();
     const auto code = e.code();
+    if constexpr (is_one_way) this->report_lost(e);
     state_.template emplace<outcome>(std::move(e));
     tell_work();
     send_back(code, &complete);
@@ -298,6 +329,9 @@ class call_record final : public call_message {
 /// `out_of_range`, with how many shards there are.
 error no_such_shard(shard_id shard);
 
+/// Twice as many calls to a shard as begin without waiting.
+bool too_many_under_way(shard_id to) noexcept;
+
 /// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work returns a future<R>.
 template <class R, class F>
 future<R> start_call(service_core* core, shard_id to, duration timeout, F work) {
@@ -305,6 +339,11 @@ future<R> start_call(service_core* core, shard_id to, duration timeout, F work) 
   if (timeout <= duration::zero())
     return make_failed_future<R>(error(status_code::deadline_exceeded, "no time for a call"));
   if (const error* reason = cancellation()) return make_failed_future<R>(detail::wait_failed(*reason, "a call"));
+  if constexpr (call_record<R, F>::is_one_way) {
+    // Those sent while serving a call don't wait for a place, and their senders go on: else they had no bound.
+    if (too_many_under_way(to))
+      return make_failed_future<R>(error(status_code::resource_exhausted, "too many calls under way"));
+  }
   return call_record<R, F>::start(core, to, timeout, std::move(work));
 }
 

@@ -48,6 +48,15 @@ struct method_options {
   std::uint32_t concurrency = 0;                      // as above, for this method alone; 0: as the service
   std::uint32_t queue = turn_options::queue_default;  // as above
   bool per_key = false;                               // concurrency and queue hold for each key(...) apart
+  /// The caller's future<> is ready when the message is on its way. Neither the caller's deadline nor its cancellation
+  /// follows it there; what the method fails with is logged and counted by its shard. Other nodes and gRPC clients get their
+  /// answer when the message has left for that shard.
+  bool one_way = false;
+  /// Serving a call twice does the same as serving it once: who lost the answer may ask again.
+  bool idempotent = false;
+  /// The scheduling group it is served in, of create_scheduling_group(); empty: the caller's. start() fails with `not_found`
+  /// where a shard doesn't know it.
+  std::string_view group = {};
 };
 
 namespace detail {
@@ -187,6 +196,8 @@ struct method_traits {
   static_assert(parameters.keys <= 1, "a method has one key(...) at most");
 
   static constexpr method_options options = Tag::options;
+  static_assert(!options.one_way || (std::is_same_v<returned, future<>> && !streams),
+                "a one_way method returns future<>, and has no streams: nobody waits for it");
   static_assert(!options.per_key || key != no_key, "per_key is for methods with a key(...)");
   static_assert(!options.per_key || options.concurrency != 0, "per_key says for whom concurrency is: give both");
 };
@@ -223,13 +234,25 @@ struct method_position<Tag, boost::hana::tuple<Tags...>> {
   }();
 };
 
+/// A method's number among those of its service.
+template <class Tag>
+inline constexpr std::size_t number_of =
+    method_position<Tag, typename service_description<typename method_traits<Tag>::service>::methods>::value;
+
 /// Where the bounds for a method are: 0 stands for the service's.
 template <class Tag>
 inline constexpr std::size_t bounds_of = 0;
 template <class Tag>
   requires(Tag::options.concurrency != 0)
-inline constexpr std::size_t bounds_of<Tag> =
-    1 + method_position<Tag, typename service_description<typename method_traits<Tag>::service>::methods>::value;
+inline constexpr std::size_t bounds_of<Tag> = 1 + number_of<Tag>;
+
+/// What the work of a call says of the method's options, by type.
+template <class Tag>
+struct work_options {
+  static constexpr bool one_way = method_traits<Tag>::options.one_way;
+  static constexpr bool has_group = !method_traits<Tag>::options.group.empty();
+  static constexpr std::size_t number() { return number_of<Tag>; }
+};
 
 }  // namespace detail
 
@@ -243,6 +266,20 @@ std::vector<turn_options> bounds_of_service() {
     constexpr method_options method = Tag::options;
     any = any || method.concurrency != 0;
     all.push_back({.concurrency = method.concurrency, .queue = method.queue, .per_key = method.per_key});
+  });
+  if (!any) all.clear();
+  return all;
+}
+
+/// The scheduling groups of its methods by name, in order; empty where no method has one.
+template <described_service S>
+std::vector<std::string_view> groups_of_service() {
+  std::vector<std::string_view> all;
+  bool any = false;
+  boost::hana::for_each(typename service_description<S>::methods{}, [&]<class Tag>(Tag) {
+    constexpr std::string_view group = Tag::options.group;
+    any = any || !group.empty();
+    all.push_back(group);
   });
   if (!any) all.clear();
   return all;

@@ -65,7 +65,7 @@ class actor {
 namespace detail {
 
 template <class Actor, class Tag>
-struct actor_call {
+struct actor_call : work_options<Tag> {
   using traits = method_traits<Tag>;
   using result = typename traits::result;
   static constexpr work_name name_of_work() { return name_of_method<Tag>; }
@@ -124,7 +124,7 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty actor_ref");
     const auto hash = key_hash(key_);
     const auto work = [this, hash](detail::method_body<Tag>&& body) {
-      return detail::actor_call<Actor, Tag>{key_, hash, std::move(body), nullptr, nullptr};
+      return detail::actor_call<Actor, Tag>{{}, key_, hash, std::move(body), nullptr, nullptr};
     };
     return detail::start_method<Tag>(core_, shard_of_hash(hash, core_->shards()), timeout_, work,
                                      std::forward<A>(arguments)...);

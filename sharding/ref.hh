@@ -155,7 +155,7 @@ auto start_method(service_core* core, shard_id to, duration timeout, MakeWork wo
 
 /// A call of a described method of a service's instance.
 template <class Tag>
-struct method_call {
+struct method_call : work_options<Tag> {
   using traits = method_traits<Tag>;
   static constexpr std::size_t method = bounds_of<Tag>;
   static constexpr work_name name_of_work() { return name_of_method<Tag>; }
@@ -184,7 +184,7 @@ struct method_call {
 /// Calls one described method on a shard.
 template <class Tag, class... A>
 auto call_method(service_core* core, shard_id to, duration timeout, A&&... arguments) {
-  const auto work = [](method_body<Tag>&& body) { return method_call<Tag>{std::move(body)}; };
+  const auto work = [](method_body<Tag>&& body) { return method_call<Tag>{{}, std::move(body)}; };
   return start_method<Tag>(core, to, timeout, work, std::forward<A>(arguments)...);
 }
 

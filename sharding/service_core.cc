@@ -18,9 +18,19 @@ void service_core::leave() noexcept {
   if (--s.serving == 0 && s.drained) s.drained->set_value();
 }
 
-void service_core::open(void* instance) noexcept {
+void service_core::open(void* instance, const std::vector<std::string_view>& groups) {
   slot& s = local();
   ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
+  std::vector<std::optional<group_id>> found;
+  found.reserve(groups.size());
+  for (const auto name : groups) {
+    found.push_back(this_shard().tasks.find(name));
+    if (name.empty() || found.back()) continue;
+    error(status_code::not_found,
+          name_ + ": shard " + std::to_string(this_shard_id()) + " has no scheduling group " + std::string(name))
+        .raise();
+  }
+  s.groups = std::move(found);
   s.instance = instance;
   s.closed = false;
   s.streams_ended = false;

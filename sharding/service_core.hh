@@ -53,8 +53,9 @@ class service_core {
   /// This shard's instance; null where there is none.
   [[nodiscard]] void* instance() const noexcept { return local().instance; }
 
-  /// Puts this shard's instance to work. REQUIRES: none there.
-  void open(void* instance) noexcept;
+  /// Puts this shard's instance to work; `groups`: of its methods, by name, empty where they have none. Throws
+  /// status_error with `not_found` where this shard doesn't know one, and std::bad_alloc. REQUIRES: none there.
+  void open(void* instance, const std::vector<std::string_view>& groups = {});
   /// Refuses new calls and waits for those being served; then gives the instance back for destruction.
   future<void*> close();
 
@@ -65,6 +66,12 @@ class service_core {
       return nullptr;
     turns& own = s.bounds[method];
     return own.bounded() ? &own : nullptr;
+  }
+
+  /// The scheduling group that a method is served in here; none: the caller's.
+  [[nodiscard]] std::optional<group_id> group_of(std::size_t method) const noexcept {
+    const auto& groups = local().groups;
+    return method < groups.size() ? groups[method] : std::nullopt;
   }
 
   /// Counts a call with streams that begins here; the error why it may not.
@@ -90,6 +97,7 @@ class service_core {
     intrusive_list<open_streams> streams;
     std::optional<promise<>> drained;
     std::vector<turns> bounds;
+    std::vector<std::optional<group_id>> groups;  // by method
   };
 
   [[nodiscard]] error is_stopping() const noexcept;

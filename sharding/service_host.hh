@@ -63,7 +63,8 @@ class service_host {
     const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
       auto instance = std::apply([](const auto&... a) { return std::make_unique<S>(detail::arrive(a)...); }, packed);
       if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
-      core.open(instance.release());
+      core.open(instance.get(), groups());
+      instance.release();  // NOLINT(bugprone-unused-return-value): the core's, from here on
     };
     core.stop_all = [&core] { return stop_everywhere(core); };
     core.stop_has_begun = false;
@@ -95,6 +96,15 @@ class service_host {
       return S::bounds();
     else
       return bounds_of_service<S>();
+  }
+
+  static std::vector<std::string_view> groups() {
+    if constexpr (requires {
+                    { S::groups() } -> std::same_as<std::vector<std::string_view>>;
+                  })
+      return S::groups();
+    else
+      return groups_of_service<S>();
   }
 
   static std::uint32_t streams_max() {

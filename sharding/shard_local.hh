@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include <atoll/actors/base/log.hh>
 #include <atoll/actors/metrics/status_counts.hh>
 #include <atoll/actors/reactor/shard.hh>
 #include <atoll/actors/sync/mutex.hh>
@@ -42,7 +43,8 @@ struct sharding_local {
   std::shared_ptr<foreign_gate> foreign;
   intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here
   offload_pool& offload;
-  stop_request stop;  // shard 0's
+  stop_request stop;                                  // shard 0's
+  rate_limit lost_messages{std::chrono::seconds(1)};  // the log's, of one-way ones that failed here
   // Counted for sharding_metrics.hh:
   status_counts calls_served;                      // to services of this shard, answered
   std::uint64_t foreign_calls = 0;                 // of foreign threads, begun here

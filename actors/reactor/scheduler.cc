@@ -122,6 +122,13 @@ result<scheduling_group> scheduler::create_group(std::string_view name, std::uin
   return scheduling_group{*id};
 }
 
+std::optional<group_id> scheduler::find(std::string_view name) const noexcept {
+  for (const auto& each : groups_) {
+    if (each != nullptr && each->name == name) return each->id;
+  }
+  return std::nullopt;
+}
+
 void scheduler::withdraw_group(group_id id) noexcept {
   if (!knows(id)) return;
   const bool unused = groups_[id]->tasks.empty() && current_ != groups_[id].get();

@@ -97,6 +97,8 @@ class scheduler {
   [[nodiscard]] group_id current() const noexcept { return current_->id; }
   /// Charges the time since the last look to the current group, or to nobody if the shard was idle.
   void look(time_point now, bool idle) noexcept;
+  /// By its name.
+  [[nodiscard]] std::optional<group_id> find(std::string_view name) const noexcept;
   /// Takes back a group that was just made: no task has run in it. Nothing where there is none.
   void withdraw_group(group_id id) noexcept;
   void set_quota(duration q) noexcept { quota_ = q; }

@@ -100,6 +100,7 @@ void add_service(pb::FileDescriptorProto& file, const service_schema& service) {
     method.set_name(m.name);
     method.set_input_type(qualified(service, m.request));
     method.set_output_type(qualified(service, m.reply));
+    if (m.idempotent) method.mutable_options()->set_idempotency_level(pb::MethodOptions::IDEMPOTENT);
   }
 }
 

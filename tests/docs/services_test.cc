@@ -5,11 +5,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include <atoll/actors/future/group.hh>
 #include <atoll/actors/future/sleep.hh>
+#include <atoll/sharding/foreign_object.hh>
+#include <atoll/sharding/groups.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/singleton.hh>
 #include <atoll/testing/atoll_test.hh>
@@ -200,5 +204,45 @@ ATOLL_TEST(docs_services, may_stream) {
   EXPECT_EQ(co_await after.next(), level + 3);
   co_await gauges.stop();
 }
+
+class audit {
+ public:
+  atoll::future<> note(std::string line) {
+    lines_.push_back(std::move(line));
+    return atoll::make_ready_future();
+  }
+  atoll::future<std::size_t> digest() {
+    group_ = atoll::current_group();
+    return atoll::make_ready_future<std::size_t>(lines_.size());
+  }
+
+ private:
+  std::vector<std::string> lines_;
+  atoll::scheduling_group group_;
+};
+ATOLL_SERVICE(audit, "demo.v1.Audit", ATOLL_METHOD_WITH((.one_way = true), note, line),
+              ATOLL_METHOD_WITH((.idempotent = true, .group = "batch"), digest));
+
+ATOLL_TEST(docs_services, may_have_options) {
+  atoll::sharded<audit> all;
+  EXPECT_FALSE(co_await as_result(all.start()));
+  EXPECT_TRUE(co_await atoll::create_scheduling_group("batch", 100));
+  co_await all.start();
+  auto left = all.at(1).note("one");
+  EXPECT_TRUE(left.available());
+  co_await std::move(left);
+  EXPECT_EQ(co_await all.at(1).digest(), 1U);
+  co_await all.stop();
+}
+
+atoll::future<std::size_t> count_there(atoll::shard_id shard) {
+  // Made on that shard, where it stays; what comes here is the right to use it.
+  auto words = co_await atoll::submit_to(shard, [] { return atoll::make_foreign<std::set<std::string>>(); });
+  co_await words.call([](std::set<std::string>& all, std::string word) { all.insert(std::move(word)); },
+                      std::string("reef"));
+  co_return co_await words.call(&std::set<std::string>::size);
+}
+
+ATOLL_TEST(docs_services, may_use_objects_of_other_shards) { EXPECT_EQ(co_await count_there(1), 1U); }
 
 }  // namespace

@@ -48,6 +48,23 @@ void expect_compiles(const std::string& text, const std::string& service) {
   EXPECT_NE(pool.FindServiceByName(service), nullptr);
 }
 
+class asker {
+ public:
+  atoll::future<int> ask(int n) { return atoll::make_ready_future<int>(n); }
+  atoll::future<int> add(int n) { return atoll::make_ready_future<int>(n); }
+};
+ATOLL_SERVICE(asker, "test.Asker", ATOLL_METHOD_WITH((.idempotent = true), ask, n), ATOLL_METHOD(add, n));
+
+TEST(proto_file, says_what_may_be_asked_twice) {
+  const auto text = atoll::services::proto_text(atoll::schema_of<asker>());
+  expect_compiles(text, "test.Asker");
+  const auto at = text.find("option idempotency_level = IDEMPOTENT;");
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_EQ(text.find("IDEMPOTENT", at + 40), std::string::npos) << text;
+  EXPECT_LT(text.find("rpc Ask"), at) << text;
+  EXPECT_GT(text.find("rpc Add"), at) << text;
+}
+
 TEST(proto_file, is_a_file_that_protoc_takes) {
   expect_compiles(atoll::services::proto_text(atoll::schema_of<demo::counter>()), "demo.v1.Counter");
   expect_compiles(atoll::services::proto_text(atoll::schema_of<sampler>()), "Sampler");
