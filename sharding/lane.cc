@@ -2,17 +2,25 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/lane.hh>
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <new>
+#include <type_traits>
 
 namespace atoll_root::atoll {
+
+lane::~lane() {
+  if (ring* lines = ring_.load(std::memory_order_relaxed)) ::munmap(lines, sizeof(ring));
+}
 
 bool lane::publish() noexcept {
   if (unpublished_count_ == 0) return false;
   ring* lines = ring_.load(std::memory_order_relaxed);
   if (lines == nullptr) {
-    lines = new (std::nothrow) ring;
-    if (lines == nullptr) return false;  // tried again in the next pass
+    void* pages = ::mmap(nullptr, sizeof(ring), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) return false;  // tried again in the next pass
+    lines = ::new (pages) ring;
     ring_.store(lines, std::memory_order_release);
   }
   bool published = false;

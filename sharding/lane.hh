@@ -30,7 +30,7 @@ class lane {
   lane() noexcept = default;
   lane(const lane&) = delete;
   lane& operator=(const lane&) = delete;
-  ~lane() { delete ring_.load(std::memory_order_relaxed); }
+  ~lane();
 
   static constexpr std::size_t tasks_a_line = 7;
   static constexpr std::size_t ring_lines = 256;
@@ -59,7 +59,8 @@ class lane {
 
   using ring = std::array<line, ring_lines>;
 
-  // Made by the sender with the first task: most pairs of many shards never talk.
+  // Made by the sender with the first task: most pairs of many shards never talk. Outside the shard's budget: a shard
+  // that has used up its memory has to be able to say so.
   std::atomic<ring*> ring_{nullptr};
   // The sender's side.
   alignas(64) run_queue unpublished_;

@@ -112,6 +112,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
 
   template <class Method, class... A>
   struct call_of_instance {
+    static constexpr work_name name_of_work() { return {service_description<S>::name, "(map or on_all)"}; }
     auto operator()(void* instance) {
       const auto bound = [this, instance] {
         return std::apply(

@@ -82,8 +82,9 @@ struct shard {
   std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
   time_point coarse_now{};                    // as of the loop's last look
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
-  const work_name* work = nullptr;            // of what runs now up to its first await; for the stall report
-  std::uint64_t coroutines_suspended = 0;     // the length of `coroutines`
+  // Of what runs now up to its first await, for the stall report: read by a signal handler.
+  const work_name* volatile work = nullptr;
+  std::uint64_t coroutines_suspended = 0;  // the length of `coroutines`
   clock* time;
   timer_queue* timers = nullptr;
   address_range own_range;  // where this shard's blocks are, as shard_memory knows

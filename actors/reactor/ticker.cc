@@ -60,6 +60,16 @@ class signal_safe_line {
   std::size_t used_ = 0;
 };
 
+/// What a name_of_work is about: the lambda, or the type of the function.
+std::string_view code_of(std::string_view name) noexcept {
+  if (const auto lambda = lambda_given_to(name); !lambda.empty()) return lambda;
+  constexpr std::string_view type_follows = "F = ";
+  const auto at = name.rfind(type_follows);
+  if (at == std::string_view::npos) return name;
+  name.remove_prefix(at + type_follows.size());
+  return name.substr(0, name.find_last_of(']'));
+}
+
 }  // namespace
 
 ticker::ticker(shard& s, duration period, duration threshold)
@@ -186,9 +196,8 @@ void ticker::report(std::uint32_t ticks) noexcept {
   const auto* coroutine = shard_.running;
   if (work != nullptr && !work->service.empty()) {
     line << ", in " << work->service << "." << work->function;
-  } else if (const auto lambda = work == nullptr ? std::string_view() : lambda_given_to(work->function);
-             !lambda.empty()) {
-    line << ", in " << lambda;
+  } else if (work != nullptr) {
+    line << ", in " << code_of(work->function);
   } else if (coroutine != nullptr && coroutine->site.line() != 0) {  // one that runs for the first time has no site yet
     const std::string_view whole = coroutine->site.function_name();
     const auto name = short_function_name(whole);

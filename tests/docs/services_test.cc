@@ -225,7 +225,7 @@ ATOLL_SERVICE(audit, "demo.v1.Audit", ATOLL_METHOD_WITH((.one_way = true), note,
 
 ATOLL_TEST(docs_services, may_have_options) {
   atoll::sharded<audit> all;
-  EXPECT_FALSE(co_await as_result(all.start()));
+  EXPECT_FALSE(co_await atoll::as_result(all.start()));
   EXPECT_TRUE(co_await atoll::create_scheduling_group("batch", 100));
   co_await all.start();
   auto left = all.at(1).note("one");
