@@ -27,7 +27,9 @@ namespace atoll_root::atoll {
 
 class lane {
  public:
-  lane() noexcept = default;
+  /// `first`: the line of the ring that is used first. Lanes that are used in step should begin at different ones: lines at
+  /// the same place of their pages get in each other's way.
+  explicit lane(std::size_t first = 0) noexcept : tail_(first), head_(first) {}
   lane(const lane&) = delete;
   lane& operator=(const lane&) = delete;
   ~lane();
@@ -65,9 +67,9 @@ class lane {
   // The sender's side.
   alignas(64) run_queue unpublished_;
   std::size_t unpublished_count_ = 0;
-  std::size_t tail_ = 0;
+  std::size_t tail_;
   // The receiver's side.
-  alignas(64) std::size_t head_ = 0;
+  alignas(64) std::size_t head_;
 };
 
 }  // namespace atoll_root::atoll
