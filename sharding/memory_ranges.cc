@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 #include <atoll/actors/base/log.hh>
@@ -123,15 +124,36 @@ result<shard_ranges> lend_ranges(const runtime_options& options, const std::vect
     return without(std::move(lent), options,
                    error(status_code::resource_exhausted, "the address space is limited (RLIMIT_AS)"));
   }
-  lent.ranges_.reserve(options.shards);
-  const bool nodes = ::numa_available() >= 0 && ::numa_max_node() > 0;
-  for (shard_id id = 0; id < options.shards; ++id) {
-    const int node = nodes && options.pin ? processors[id % processors.size()].numa_node : -1;
-    auto range = lend(plan->shard_bytes, node);
+  const bool has_nodes = options.pin && ::numa_available() >= 0 && ::numa_max_node() > 0;
+  std::vector<int> nodes(options.shards, -1);
+  for (shard_id id = 0; has_nodes && id < options.shards; ++id) {
+    nodes[id] = processors[id % processors.size()].numa_node;
+  }
+  lent.ranges_.resize(options.shards);
+  for (const auto& sharing : group_by_range(nodes)) {
+    auto range = lend(plan->shard_bytes * sharing.size(), nodes[sharing.front()]);
     if (!range) return without(std::move(lent), options, std::move(range).error());
-    lent.ranges_.push_back(*range);
+    range->shared = sharing.size() > 1;
+    for (const shard_id id : sharing) lent.ranges_[id] = *range;
   }
   return lent;
+}
+
+std::vector<std::vector<shard_id>> group_by_range(std::span<const int> nodes) {
+  std::map<int, std::vector<shard_id>> by_node;
+  for (shard_id id = 0; id < nodes.size(); ++id) by_node[nodes[id]].push_back(id);
+  std::vector<std::vector<shard_id>> groups;
+  for (std::size_t together = 1; together <= nodes.size(); ++together) {
+    groups.clear();
+    for (const auto& [node, shards] : by_node) {
+      for (std::size_t i = 0; i < shards.size(); ++i) {
+        if (i % together == 0) groups.emplace_back();
+        groups.back().push_back(shards[i]);
+      }
+    }
+    if (groups.size() <= ranges_max) break;
+  }
+  return groups;
 }
 
 }  // namespace atoll_root::atoll

@@ -8,12 +8,14 @@
 //
 // Nothing is committed: a page is the process's when it is written first. The allocator never gives a range back, so a
 // later runtime of the process gets the range of an earlier one where it wants as much on the same node.
+// mimalloc manages 64 ranges a process: where there are more shards than `ranges_max`, neighbours on a node share one, as
+// large as all of them may have, and are kept to it together.
 // Who gets none, with one line in the log, allocates like any thread: where the address space is limited (RLIMIT_AS),
-// the plan can't be met or the kernel or the allocator refuse (mimalloc manages 63 ranges a process), unless
-// memory was asked for by --memory, or a reserve that can't be met: then these are errors. With the system's allocator there are no ranges.
+// the plan can't be met or the kernel or the allocator refuse, unless memory was asked for by --memory, or a reserve that can't be met: then these are errors. With the system's allocator there are no ranges.
 // Thread rules: any thread that is no shard.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include <atoll/actors/memory/shard_memory.hh>
@@ -45,6 +47,13 @@ class shard_ranges {
 /// One for each of options.shards, where it runs. Errors, one line each, only where options.memory_bytes is not 0: what
 /// plan_memory() says, `resource_exhausted`.
 result<shard_ranges> lend_ranges(const runtime_options& options, const std::vector<processor>& processors);
+
+/// Ranges of one runtime; the allocator has some more for the next that wants others.
+inline constexpr std::size_t ranges_max = 48;
+
+/// Which shards share a range, of those on these NUMA nodes (by shard): each in one group, at most `ranges_max` groups, as
+/// small as that allows, each on one node.
+std::vector<std::vector<shard_id>> group_by_range(std::span<const int> nodes);
 
 /// Has the pages of a range come from a NUMA node, or from others where that has none left: a page elsewhere is slow, none
 /// is an end. Pages that were written before stay where they are. Errors: `unavailable`, with what the kernel says.

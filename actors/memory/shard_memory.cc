@@ -54,7 +54,8 @@ shard_memory::~shard_memory() {
 
 void shard_memory::attach(shard& s) {
   auto told = std::make_unique<metrics>(*this, s.metrics);
-  if (heap_ != nullptr && range_.arena >= 1 && static_cast<std::size_t>(range_.arena) <= detail::block_owners_max) {
+  if (heap_ != nullptr && !range_.shared && range_.arena >= 1 &&
+      static_cast<std::size_t>(range_.arena) <= detail::block_owners_max) {
     returns_ = std::make_unique<detail::block_returns>(range_.arena);
   }
   metrics_ = std::move(told);

@@ -47,7 +47,8 @@ inline constexpr std::uint64_t memory_unit_bytes = 32 << 20;
 struct memory_range {
   void* start = nullptr;  // null: none
   std::uint64_t bytes = 0;
-  int arena = 0;  // the allocator's number for it
+  int arena = 0;        // the allocator's number for it
+  bool shared = false;  // with other shards
 };
 
 /// True where the build's allocator keeps a shard to its range.

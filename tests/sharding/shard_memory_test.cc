@@ -451,4 +451,69 @@ TEST(shard_memory, is_not_bound_to_a_node_that_does_not_exist) {
   }
 }
 
+TEST(shard_memory, ranges_are_for_one_shard_each_as_long_as_there_are_enough) {
+  const std::vector<int> nodes(atoll::ranges_max, 0);
+  const auto groups = atoll::group_by_range(nodes);
+  ASSERT_EQ(groups.size(), atoll::ranges_max);
+  for (atoll::shard_id s = 0; s < groups.size(); ++s) EXPECT_EQ(groups[s], std::vector{s});
+}
+
+TEST(shard_memory, ranges_are_shared_by_neighbours_on_a_node_beyond_that) {
+  EXPECT_TRUE(atoll::group_by_range({}).empty());
+  for (const std::size_t shards : {atoll::ranges_max + 1, std::size_t{100}, std::size_t{256}}) {
+    for (const int node_count : {1, 2, 3, 8}) {
+      std::vector<int> nodes;
+      for (std::size_t s = 0; s < shards; ++s) nodes.push_back(static_cast<int>(s) % node_count);
+      const auto groups = atoll::group_by_range(nodes);
+      EXPECT_LE(groups.size(), atoll::ranges_max);
+      std::vector<int> seen(shards, 0);
+      std::size_t largest = 0;
+      for (const auto& group : groups) {
+        largest = std::max(largest, group.size());
+        for (const atoll::shard_id s : group) {
+          ++seen[s];
+          EXPECT_EQ(nodes[s], nodes[group.front()]);
+        }
+      }
+      EXPECT_EQ(seen, std::vector<int>(shards, 1));
+      EXPECT_LE(largest, (shards + atoll::ranges_max - 1) / atoll::ranges_max + 1) << shards << " on " << node_count;
+    }
+  }
+}
+
+/// How many blocks of a MiB the shard gets; they are given back.
+std::size_t blocks_until_the_end() {
+  std::vector<std::unique_ptr<char[]>> all;  // NOLINT
+  all.reserve(100'000);
+  try {
+    while (all.size() < all.capacity()) all.push_back(std::make_unique_for_overwrite<char[]>(mebi));  // NOLINT
+  } catch (const std::bad_alloc&) {
+    return all.size();
+  }
+  return all.size();
+}
+
+TEST(shard_memory, of_a_hundred_shards_ends_at_what_they_share) {
+  if (!atoll::allocator_keeps_budgets()) GTEST_SKIP() << "the system's allocator bounds nothing";
+  constexpr atoll::shard_id shards = 100;
+  const atoll::runtime_options options{.shards = shards, .memory_bytes = shards * atoll::memory_unit_bytes};
+  std::size_t blocks = 0;
+  const auto outcome = atoll::runtime::run(options, [&blocks] {
+    return atoll::submit_to(shards - 1, &blocks_until_the_end).then([&blocks](std::size_t n) {
+      EXPECT_TRUE(this_shard().memory->statistics().enforced);
+      blocks = n;
+      return 0;
+    });
+  });
+  if (!outcome && outcome.error().message().find("are more than there is") != std::string_view::npos) {
+    GTEST_SKIP() << outcome.error().to_string();
+  }
+  if (!outcome && outcome.error().message().find("can't keep more") != std::string_view::npos) {
+    GTEST_SKIP() << "tests before this one have used up the ranges of this process";
+  }
+  ASSERT_TRUE(outcome) << outcome.error().to_string();
+  EXPECT_GT(blocks, 10U);
+  EXPECT_LT(blocks, 3 * atoll::memory_unit_bytes / mebi);
+}
+
 }  // namespace
