@@ -73,6 +73,13 @@ class foreign_call final : public foreign_call_base {
       return invoke_safely(*self->work_);
     }());
     try {
+      if (running
+              ->available()) {  // without giving way: what it has woken may block this shard till the answer is there
+        auto outcome = running->get_result();
+        running.reset();
+        self->end(std::move(outcome));
+        co_return;
+      }
       auto outcome = co_await as_result(std::move(*running));
       running.reset();
       self->end(std::move(outcome));

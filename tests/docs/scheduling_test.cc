@@ -139,7 +139,7 @@ atoll::future<int> ask_from_a_thread() {
     port.submit_to(0, [&done, shard] { done.set_value(shard); }).get();
   });
   const int shard = co_await std::move(answer);
-  foreign.join();
+  co_await atoll::offload([&foreign] { foreign.join(); });  // join() would block the shard
   co_return shard;
 }
 

@@ -374,4 +374,17 @@ TEST(foreign, threads_call_while_runtimes_come_and_go) {
   }
 }
 
+// Whoever the call has woken may run next, and wait for the thread.
+ATOLL_TEST(foreign, a_call_that_ends_at_once_is_answered_before_others_run) {
+  const auto port = atoll::foreign_port::of_this_process();
+  for (int i = 0; i < 300; ++i) {
+    atoll::promise<> done;
+    auto answered = done.get_future();
+    std::thread caller([port, &done] { port.submit_to(0, [&done] { done.set_value(); }).get(); });
+    atoll::this_shard().tick = true;  // gives way where it can
+    co_await std::move(answered);
+    caller.join();
+  }
+}
+
 }  // namespace
