@@ -159,7 +159,7 @@ future<> cluster::stop_in_phases(service_core& core) {
 }
 
 future<> cluster::destroy_here(service_core& core) {
-  const std::unique_ptr<rpc::node> last(static_cast<rpc::node*>(co_await core.close()));
+  const std::unique_ptr<rpc::node> last(static_cast<rpc::node*>(co_await core.close(no_timeout)));
 }
 
 result<std::vector<peer>> static_peers(std::string_view text) {

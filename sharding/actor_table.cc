@@ -155,6 +155,19 @@ future<> actor_table_base::stop() {
   end_streams();
   co_await watcher_.stop();
   while (active_ + activating_ > 0) {
+    const bool late = cancellation() != nullptr;
+    if (late) end_calls();
+    const auto leave = [this] { return have_all_leave(); };
+    const auto begin = [late, &leave] { return late ? shielded(leave) : leave(); };
+    const auto left = co_await as_result(detail::invoke_safely(begin));
+    if (!left) co_await yield();  // late, or there is no memory
+  }
+  co_await leaving_.close();
+}
+
+future<> actor_table_base::have_all_leave() {
+  while (active_ + activating_ > 0) {
+    if (const error* why = cancellation()) co_await fail(*why);
     // Those that serve a message come into the list at its end.
     if (all_are_asked()) {
       if (!co_await as_result(sleep(look_every_min))) co_await yield();
@@ -167,7 +180,6 @@ future<> actor_table_base::stop() {
       ask_to_leave(by_use_.front(), *std::move(place));
     }
   }
-  co_await leaving_.close();
 }
 
 }  // namespace atoll_root::atoll::detail

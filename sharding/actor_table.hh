@@ -91,6 +91,8 @@ class actor_table_base {
 
   /// Those that messages to the actors opened, which are refused by now.
   virtual void end_streams() noexcept = 0;
+  /// Those that messages made, and those messages.
+  virtual void end_calls() noexcept = 0;
   /// Has it leave in its turn, if it is_leaving() still: a call. The entry may be gone before that ends.
   virtual future<> leave_in_turn(actor_entry& e) = 0;
 
@@ -98,6 +100,7 @@ class actor_table_base {
   struct metrics;
 
   future<> watch();
+  future<> have_all_leave();
   [[nodiscard]] bool first_is_idle() noexcept;
   void keep_bound();
   void settle(actor_entry& e) noexcept;
@@ -252,6 +255,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     std::uint64_t hash;
   };
   void end_streams() noexcept override { this->core_->end_streams(); }
+  void end_calls() noexcept override { this->core_->end_calls(); }
   future<> leave_in_turn(actor_entry& which) override {
     auto& e = static_cast<entry&>(which);
     leave_call call{*e.key, key_hash(*e.key)};

@@ -65,7 +65,7 @@ call_message::arrival call_message::arrive(void*& instance, std::optional<error>
   }
   try {
     if (core_ != nullptr) {
-      instance = entered_ ? core_->instance() : core_->enter();
+      instance = entered_ ? core_->instance_for_waiting() : core_->enter();
       if (instance == nullptr) return refuse(core_->not_running());
       entered_ = true;
       if (turns* bounds = core_->turns_of(method_); bounds != nullptr && place_ == place::none) {
@@ -121,6 +121,7 @@ void call_message::send_back(status_code outcome, task::run_function* complete) 
   end_turn();
   if (std::exchange(entered_, false)) core_->leave();
   this_shard().context = nullptr;
+  if (task::context) task::context->served();
   task::context = context_ptr();
   task::run = complete;
   progress_ = progress::over;

@@ -77,6 +77,10 @@ class call_message : public task {
   // The callee's.
   /// Puts it into the run queue of the group that its method is served in; false where it is there.
   bool changes_group(std::size_t method_number) noexcept;
+  /// It waits for something: its service may end it.
+  void serves_on() noexcept {
+    if (core_ != nullptr) core_->serves_on(*task::context.get());
+  }
   /// Says that a message nobody waits for was not served, or failed.
   void report_lost(const error& e) const noexcept;
   enum class arrival : std::uint8_t { serve, wait, refuse };
@@ -260,6 +264,7 @@ class call_record final : public call_message {
     }
     future<R> f = self.begin(instance);
     if (f.available()) return self.end_with(f);
+    self.serves_on();
     self.task::run = &finish;
     self.state_.template emplace<running>(std::move(f)).notify(self);
   }

@@ -304,7 +304,7 @@ constexpr void for_each_method(F f) {
     using methods = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_NAME, _, __VA_ARGS__)>;                \
     /* A ref's methods: real members with the service's own signatures, one base a method. */                         \
     template <class Caller>                                                                                           \
-    struct refs : ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_BASE, Caller, __VA_ARGS__) {};                                \
+    struct refs __VA_OPT__( : ATOLL_DETAIL_LIST(ATOLL_DETAIL_METHOD_BASE, Caller, __VA_ARGS__)) {};                   \
   };                                                                                                                  \
   [[maybe_unused]] inline atoll_service_description_of_##Class atoll_service_of(std::type_identity<Class>) noexcept { \
     return {};                                                                                                        \

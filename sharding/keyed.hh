@@ -164,6 +164,8 @@ class keyed {
   using key_type = typename detail::key_of_actor<Actor>::type;
   static_assert(sendable<key_type>, "an actor's key travels in messages");
 
+  explicit keyed(life_options options = {}) : host_(std::move(options)) {}
+
   /// A handle for other shards and services, also before start().
   [[nodiscard]] keyed_ref<Actor> ref() { return keyed_ref<Actor>(host_.core()); }
   [[nodiscard]] actor_ref<Actor> at(key_type key) { return ref().at(std::move(key)); }
@@ -182,6 +184,7 @@ class keyed {
   future<> stop() { return host_.stop(); }
 
  private:
+  friend struct detail::host_access;
   service_host<detail::actor_table<Actor>> host_;
 };
 

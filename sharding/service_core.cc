@@ -34,17 +34,46 @@ void service_core::open(void* instance, const std::vector<std::string_view>& gro
   s.instance = instance;
   s.closed = false;
   s.streams_ended = false;
+  s.calls_ended = false;
 }
 
-future<void*> service_core::close() {
+/// Ends the calls that are served for too long.
+struct service_core::impatience final : timer_node {
+  explicit impatience(service_core& c) noexcept : timer_node(&passed), core(c) {}
+  static void passed(timer_node* t) noexcept { static_cast<impatience*>(t)->core.end_calls(); }
+  service_core& core;
+};
+
+future<void*> service_core::close(duration patience) {
   slot& s = local();
   s.closed = true;
   end_streams();
+  impatience limit(*this);
+  if (patience <= duration::zero()) {
+    end_calls();
+  } else if (patience != duration::max()) {
+    this_shard().timers->arm_after(limit, patience);
+  }
   if (s.serving > 0) {
     co_await s.drained.emplace().get_future();
     s.drained.reset();
   }
   co_return std::exchange(s.instance, nullptr);
+}
+
+void service_core::serves_on(call_context& call) noexcept {
+  slot& s = local();
+  if (s.calls_ended) [[unlikely]]
+    return call.cancel(is_stopping());
+  s.calls.push_back(call);
+}
+
+void service_core::end_calls() noexcept {
+  slot& s = local();
+  s.calls_ended = true;
+  if (s.calls.empty()) return;
+  const error why = is_stopping();
+  while (call_context* call = s.calls.pop_front()) call->cancel(why);
 }
 
 std::optional<error> service_core::open_stream(open_streams& place, call_message& call) {

@@ -56,8 +56,14 @@ class service_core {
   /// Puts this shard's instance to work; `groups`: of its methods, by name, empty where they have none. Throws
   /// status_error with `not_found` where this shard doesn't know one, and std::bad_alloc. REQUIRES: none there.
   void open(void* instance, const std::vector<std::string_view>& groups = {});
-  /// Refuses new calls and waits for those being served; then gives the instance back for destruction.
-  future<void*> close();
+  /// Refuses new calls and waits for those being served; then gives the instance back for destruction, null where there is
+  /// none. What is still being served after `patience` is cancelled with `unavailable`, and what waits for its turn refused.
+  future<void*> close(duration patience);
+
+  /// A call that is being served waits for something: from now on it can be cancelled, until its context leaves the list.
+  void serves_on(call_context& call) noexcept;
+  /// This shard's instance, for a call that waited for its turn; null where it isn't served any more.
+  [[nodiscard]] void* instance_for_waiting() const noexcept { return local().calls_ended ? nullptr : local().instance; }
 
   /// Who may be served here and now, for a method (see call_message); null: everybody.
   [[nodiscard]] turns* turns_of(std::size_t method) noexcept {
@@ -81,11 +87,13 @@ class service_core {
   /// Ends the streams that are open here, and refuses more.
   void end_streams() noexcept;
 
+  /// Cancels the calls that are being served here, and has those refused that wait for their turn.
+  void end_calls() noexcept;
+
   [[nodiscard]] error not_running() const;
 
   /// Set while started: stops the service on all shards. Used by the runtime for what was left running.
   std::function<future<>()> stop_all;
-  bool stop_has_begun = false;  // the same
 
  private:
   struct alignas(64) slot {
@@ -93,15 +101,18 @@ class service_core {
     std::uint32_t serving = 0;
     bool closed = true;
     bool streams_ended = false;
+    bool calls_ended = false;
     std::uint32_t streams_open = 0;
+    intrusive_list<call_context> calls;  // being served, and waiting for something
     intrusive_list<open_streams> streams;
     std::optional<promise<>> drained;
     std::vector<turns> bounds;
     std::vector<std::optional<group_id>> groups;  // by method
   };
 
-  [[nodiscard]] error is_stopping() const noexcept;
+  struct impatience;
 
+  [[nodiscard]] error is_stopping() const noexcept;
   slot& local() noexcept { return slots_[this_shard_id()]; }
   [[nodiscard]] const slot& local() const noexcept { return slots_[this_shard_id()]; }
 

@@ -1,35 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// The life of a service's instances: what sharded<S> and singleton<S> have in common. Internal to atoll.
+// What sharded<S>, singleton<S> and keyed<A> have in common: makes of the class of a service what its life needs to know.
+// Internal to atoll.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <concepts>
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/sharding/describe.hh>
+#include <atoll/sharding/service_life.hh>
+#include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/start_arguments.hh>
-#include <atoll/sharding/submit.hh>
 
 namespace atoll_root::atoll {
 
 template <class S>
-concept stoppable = requires(S& s) {
-  { s.stop() } -> std::same_as<future<>>;
+class peering;
+
+namespace detail {
+
+template <class S>
+constexpr service_class class_of_service() noexcept {
+  service_class all{.name = service_description<S>::name};
+  if constexpr (requires(S& s) {
+                  { s.ready() } -> std::same_as<future<>>;
+                })
+    all.ready = [](void* instance) { return static_cast<S*>(instance)->ready(); };
+  if constexpr (requires(S& s) {
+                  { s.drain() } -> std::same_as<future<>>;
+                })
+    all.drain = [](void* instance) { return static_cast<S*>(instance)->drain(); };
+  if constexpr (requires(S& s) {
+                  { s.stop() } -> std::same_as<future<>>;
+                })
+    all.stop = [](void* instance) { return static_cast<S*>(instance)->stop(); };
+  all.destroy = [](void* instance) noexcept { delete static_cast<S*>(instance); };
+  if constexpr (std::is_base_of_v<supervised, S>) {
+    all.as_supervised = [](void* instance) noexcept -> supervised* { return static_cast<S*>(instance); };
+    if constexpr (requires { static_cast<const supervision&>(S::supervision); }) all.policy = S::supervision;
+  }
+  return all;
+}
+/// For who lives by the hosts of others: application.
+struct host_access {
+  template <class Container>
+  static auto& of(Container& c) noexcept {
+    return c.host_;
+  }
 };
 
 template <class S>
-class peering;
+inline constexpr service_class the_class_of = class_of_service<S>();
+
+}  // namespace detail
 
 template <class S>
 class service_host {
  public:
-  service_host() = default;
+  explicit service_host(life_options options) : options_(std::move(options)) {}
   service_host(const service_host&) = delete;
   service_host& operator=(const service_host&) = delete;
   ~service_host() {
@@ -39,6 +70,8 @@ class service_host {
   }
 
   [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->stop_all != nullptr; }
+  /// How the next start() makes it live.
+  [[nodiscard]] life_options& options() noexcept { return options_; }
 
   /// The core of this runtime; a new one where there is none.
   service_core& core() {
@@ -59,32 +92,30 @@ class service_host {
                   "no constructor of the service takes what start() was given");
     ATOLL_ASSERT(!runs(), "start() of a started service");
     service_core& core = this->core();
-    // Named before the co_await, as docs/compilers.md says.
     const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
       auto instance = std::apply([](const auto&... a) { return std::make_unique<S>(detail::arrive(a)...); }, packed);
       if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
       core.open(instance.get(), groups());
       instance.release();  // NOLINT(bugprone-unused-return-value): the core's, from here on
     };
-    core.stop_all = [&core] { return stop_everywhere(core); };
-    core.stop_has_begun = false;
-    // In no caller's context: a deadline that passes half-way would leave half a service.
-    auto made = co_await as_result(with_context({}, [&] { return on_shards(shards, make); }));
-    if (made) co_return;
-    static_cast<void>(co_await as_result(stop()));
-    co_await fail(std::move(made).error());
+    const detail::context_scope none(nullptr);  // a service lives longer than who starts it
+    const auto begin = [&] {
+      return bring_up(*this,
+                      std::make_shared<service_life>(core, detail::the_class_of<S>, options_, std::move(shards), make));
+    };
+    return detail::invoke_safely(begin);
   }
 
-  /// In two phases: S::stop() everywhere, while calls are still served; then the instances end.
+  future<> drain() { return runs() ? service_life::drain(life_) : make_ready_future(); }
+
+  /// In phases, as service_life.hh says.
   future<> stop() {
     if (!runs()) return make_ready_future();
-    service_core& core = *owned_;
-    core.stop_all = nullptr;
-    auto stopped = detail::invoke_safely(stop_everywhere, core);
+    owned_->stop_all = nullptr;
+    const auto stop_it = [this] { return service_life::stop(life_); };
+    auto stopped = detail::invoke_safely(stop_it);
     // Without memory to begin with, it is as before.
-    if (stopped.available() && stopped.failed() && !core.stop_has_begun) {
-      core.stop_all = [&core] { return stop_everywhere(core); };
-    }
+    if (stopped.available() && stopped.failed() && !life_->stop_has_begun()) stop_at_the_end();
     return stopped;
   }
 
@@ -114,50 +145,22 @@ class service_host {
       return detail::options_of_service<S>().streams;
   }
 
-  static future<> stop_everywhere(service_core& core) {
-    return with_context({}, [&core] { return stop_in_phases(core); });
+  void stop_at_the_end() {
+    owned_->stop_all = [life = life_] { return service_life::stop(life); };
   }
 
-  /// on_all_shards, whose lack of memory is a failure like any other.
-  template <class F>
-  static future<> everywhere(const F& f) noexcept {
-    const auto run = [&f] { return on_all_shards(f); };
-    return detail::invoke_safely(run);
+  static future<> bring_up(service_host& self, std::shared_ptr<service_life> life) {
+    self.life_ = std::move(life);
+    self.stop_at_the_end();
+    auto made = co_await as_result(service_life::start(self.life_));
+    if (made) co_return;
+    static_cast<void>(co_await as_result(self.stop()));
+    co_await fail(std::move(made).error());
   }
 
-  static future<> destroy_here(service_core& core) {
-    const std::unique_ptr<S> last(static_cast<S*>(co_await core.close()));
-  }
-
-  static future<> stop_in_phases(service_core& core) {
-    core.stop_has_begun = true;
-    result<void> stopped;
-    if constexpr (stoppable<S>) {
-      std::array<bool, shards_max> told{};  // each shard's own
-      const auto tell = [&core, &told] {
-        auto* instance = static_cast<S*>(core.instance());
-        const bool first = !std::exchange(told[this_shard_id()], true);
-        return first && instance != nullptr ? instance->stop() : make_ready_future();
-      };
-      const auto all_told = [&told] { return std::ranges::count(told, true) == shard_count(); };
-      // Where there is no memory to ask a shard, it is asked again: its instance must not go unprepared.
-      for (bool again = false; !all_told(); again = true) {
-        if (again) co_await yield();
-        auto outcome = co_await as_result(everywhere(tell));
-        const bool is_ours = !outcome && outcome.error().code() == status_code::resource_exhausted && !all_told();
-        if (stopped && !is_ours) stopped = std::move(outcome);
-      }
-    }
-    while (true) {
-      const auto destroy = [&core] { return destroy_here(core); };
-      auto destroyed = co_await as_result(everywhere(destroy));
-      if (destroyed || destroyed.error().code() != status_code::resource_exhausted) break;
-      co_await yield();  // no memory to ask a shard: its instance has to go all the same
-    }
-    if (!stopped) co_await fail(std::move(stopped).error());
-  }
-
+  life_options options_;
   std::shared_ptr<service_core> owned_;
+  std::shared_ptr<service_life> life_;
 };
 
 }  // namespace atoll_root::atoll

@@ -225,21 +225,23 @@ class peering {
 template <class S>
 class sharded : public sharded_ref<S> {
  public:
+  explicit sharded(life_options options = {}) : host_(std::move(options)) {}
+
   /// A handle for other shards and other services, also before start().
   [[nodiscard]] sharded_ref<S> ref() {
     this->core_ = &host_.core();
     return sharded_ref<S>(*this->core_);
   }
 
-  /// Makes S(arguments...) on every shard, from copies of the arguments. If one constructor fails, the
-  /// instances made are stopped and destroyed and its error is the result.
+  /// Makes S(arguments...) on every shard, from copies of the arguments, and awaits S::ready(), where there is one. If one
+  /// fails, the instances made are stopped and destroyed and its error is the result.
   template <class... A>
   future<> start(A... arguments) {
     return host_.start(ref().all_shards(), std::move(arguments)...);
   }
 
-  /// Two phases: S::stop() on every shard, while calls are still served; then no new calls, those being
-  /// served are waited for, and the instances are destroyed. The first failure of an S::stop() is the result.
+  /// In phases: S::drain() and S::stop() on every shard, while calls are still served; then no new calls, those being
+  /// served are waited for, and the instances are destroyed. The first failure of a hook is the result. service_life.hh has more.
   future<> stop() { return host_.stop(); }
 
   /// This shard's instance. REQUIRES: started.
@@ -250,6 +252,7 @@ class sharded : public sharded_ref<S> {
   }
 
  private:
+  friend struct detail::host_access;
   service_host<S> host_;
 };
 

@@ -21,6 +21,8 @@ namespace atoll_root::atoll {
 template <class S>
 class singleton {
  public:
+  explicit singleton(life_options options = {}) : host_(std::move(options)) {}
+
   /// A handle for all shards, also before start().
   [[nodiscard]] shard_ref<S> ref() {
     if (!home_ || *home_ >= shard_count()) home_ = chosen();
@@ -40,10 +42,11 @@ class singleton {
     return host_.start(std::vector<shard_id>{shard}, std::move(arguments)...);
   }
 
-  /// S::stop(), while calls are still served; then no new calls, those being served are waited for, and it is destroyed.
+  /// In phases: see sharded<S>::stop().
   future<> stop() { return host_.stop(); }
 
  private:
+  friend struct detail::host_access;
   static shard_id chosen() noexcept { return shard_of_hash(key_hash(service_description<S>::name), shard_count()); }
 
   service_host<S> host_;

@@ -18,6 +18,7 @@
 
 #include <atoll/sharding/sendable.hh>
 #include <atoll/sharding/service_core.hh>
+#include <atoll/sharding/supervised.hh>
 
 namespace atoll_root::atoll {
 
@@ -58,6 +59,10 @@ class service_argument {
   explicit service_argument(const sharded_ref<T>& service) noexcept : service_(&service) {}
   operator sharded_ref<T>() const { return *service_; }  // NOLINT: it stands for either
   operator T&() const {                                  // NOLINT: the same
+    static_assert(
+        !std::is_base_of_v<supervised, T>,
+        "an instance of a supervised service may be replaced by another: take an atoll::sharded_ref of it, and "
+        "call .at(atoll::this_shard_id())");
     service_core* core = service_->core_or_null();
     if (core == nullptr) error(status_code::unavailable, "a service that was given to start() has no ref").raise();
     if (core->instance() == nullptr) core->not_running().raise();

@@ -105,6 +105,9 @@ class call_context : list_hook {
   }
   [[nodiscard]] std::uint64_t own_turn() const noexcept { return own_turn_; }
 
+  /// Leaves the list of calls that their service may end: the call it was made for is over.
+  void served() noexcept { list_hook::unlink(); }
+
   /// Has the hook called when the context is cancelled. REQUIRES: reason() is null.
   void add(cancel_hook& hook) noexcept {
     waits_.push_back(hook);

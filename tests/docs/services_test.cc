@@ -16,6 +16,7 @@
 #include <atoll/sharding/groups.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/singleton.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include <atoll/sharding/diagnostics.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 #include "counter.hh"

@@ -15,6 +15,7 @@
 #include <atoll/sharding/groups.hh>
 #include <atoll/sharding/offload.hh>
 #include <atoll/sharding/sharded.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/alloc_failures.hh>
 #include <atoll/testing/atoll_test.hh>
 

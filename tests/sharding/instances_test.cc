@@ -9,6 +9,7 @@
 #include <atoll/actors/sync/scope.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/singleton.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {

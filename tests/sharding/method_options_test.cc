@@ -11,6 +11,7 @@
 #include <atoll/sharding/groups.hh>
 #include <atoll/sharding/keyed.hh>
 #include <atoll/sharding/sharded.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace method_options {

@@ -7,6 +7,7 @@
 
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/sharding/sharded.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/application_phases.hh>
+
+#include <algorithm>
+
+#include <atoll/actors/base/log.hh>
+#include <atoll/actors/future/combinators.hh>
+#include <atoll/sharding/app.hh>
+
+namespace atoll_root::atoll {
+
+/// One phase under way. What is told of a part's end begins the next.
+class application_phases::phase {
+ public:
+  using operation = std::function<future<>(part& of)>;
+  enum class direction : std::uint8_t { up, down };
+
+  /// `goes_on`: asked, with the failures there were, before a part begins.
+  phase(std::vector<part>& parts, direction way, operation run, std::function<bool(bool failed)> goes_on)
+      : parts_(parts),
+        direction_(way),
+        operation_(std::move(run)),
+        goes_on_(std::move(goes_on)),
+        steps_(parts.size()) {}
+
+  /// The first failure there was.
+  static future<> run(phase& self) {
+    ++self.running_;
+    self.begin_all();
+    if (--self.running_ > 0) co_await self.all_.get_future();
+    if (self.first_) co_await fail(*self.first_);
+  }
+
+ private:
+  enum class progress : std::uint8_t { waits, runs, done };
+  struct step {
+    progress at = progress::waits;
+    future<> running = make_ready_future();
+  };
+
+  [[nodiscard]] bool needs(std::size_t a, std::size_t b) const { return std::ranges::count(parts_[a].needs, b) != 0; }
+  [[nodiscard]] bool may_begin(std::size_t i) const {
+    if (steps_[i].at != progress::waits) return false;
+    for (std::size_t n = 0; n < steps_.size(); ++n) {
+      const bool before = direction_ == direction::up ? needs(i, n) : needs(n, i);
+      if (before && steps_[n].at != progress::done) return false;
+    }
+    return true;
+  }
+
+  void begin_all() {
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      if (!goes_on_(first_.has_value())) return;
+      if (!may_begin(i)) continue;
+      steps_[i].at = progress::runs;
+      ++running_;
+      const auto begin = [this, i] { return perform(*this, i); };
+      auto running = detail::invoke_safely(begin);
+      if (running.available() && running.failed()) {
+        ended(i, running.take_error());  // no memory
+      } else {
+        steps_[i].running = std::move(running);
+      }
+    }
+  }
+  static future<> perform(phase& self, std::size_t i) {
+    const auto run = [&self, i] { return self.operation_(self.parts_[i]); };
+    const auto outcome = co_await as_result(detail::invoke_safely(run));
+    self.ended(i, outcome);
+  }
+  void ended(std::size_t i, const result<>& outcome) {
+    steps_[i].at = progress::done;
+    if (!outcome && !first_) first_ = outcome.error();
+    begin_all();
+    if (--running_ == 0) all_.set_value();
+  }
+
+  std::vector<part>& parts_;
+  direction direction_;
+  operation operation_;
+  std::function<bool(bool)> goes_on_;
+  std::vector<step> steps_;
+  std::size_t running_ = 0;
+  std::optional<error> first_;
+  promise<> all_;
+};
+
+life_options application_phases::default_options() {
+  return {.ready_within = std::chrono::seconds(60),
+          .drain_within = std::chrono::seconds(10),
+          .stop_within = std::chrono::seconds(10)};
+}
+
+void application_phases::on_event(const life_options& options, const service_event& event) {
+  if (event.what == service_change::gave_up && !gave_up_) {
+    gave_up_ = *event.why;
+    end_.set();
+  }
+  if (options.on_event) options.on_event(event);
+}
+
+void application_phases::settle() noexcept {
+  state_ = state::idle;
+  settled_.set();
+}
+
+void application_phases::prepare() {
+  ATOLL_ASSERT(state_ == state::idle, "start() of an application that runs");
+  state_ = state::starting;
+  asked_to_stop_ = false;
+  gave_up_.reset();
+  end_.reset();
+  settled_.reset();
+}
+
+future<> application_phases::start(life_options options) {
+  prepare();
+  return launch(std::move(options));
+}
+
+future<> application_phases::launch(life_options options) {
+  const auto begin = [this, &options] { return start_in_order(*this, std::move(options)); };
+  auto started = detail::invoke_safely(begin);
+  if (started.available() && started.failed() && state_ == state::starting) settle();  // no memory to begin with
+  return started;
+}
+
+future<> application_phases::start_in_order(application_phases& self, life_options options) {
+  const auto start_part = [&self, &options](part& p) {
+    life_options own = options;
+    own.on_event = [&self, options](const service_event& event) { self.on_event(options, event); };
+    return p.start(std::move(own));
+  };
+  const auto goes_on = [&self](bool failed) { return !failed && !self.asked_to_stop_; };
+  phase all(self.parts_, phase::direction::up, start_part, goes_on);
+  auto started = co_await as_result(phase::run(all));
+  if (started && !self.asked_to_stop_) {
+    self.state_ = state::started;
+    co_return;
+  }
+  static_cast<void>(co_await as_result(stop_in_order(self)));
+  if (self.asked_to_stop_) co_await fail(status_code::cancelled, "the application was stopped while it started");
+  co_await fail(std::move(started).error());
+}
+
+future<> application_phases::stop() {
+  end_.set();
+  switch (state_) {
+    case state::idle:
+      return make_ready_future();
+    case state::started:
+      state_ = state::stopping;
+      return stop_in_order(*this);
+    case state::starting:
+      asked_to_stop_ = true;
+      break;
+    case state::stopping:
+      break;
+  }
+  return with_context({}, [this] { return settled_.wait(); });
+}
+
+future<> application_phases::stop_in_order(application_phases& self) {
+  self.end_.set();
+  const auto always = [](bool /*failed*/) { return true; };
+  phase draining(self.parts_, phase::direction::down, [](part& p) { return p.drain(); }, always);
+  auto drained = co_await as_result(phase::run(draining));
+  phase stopping(self.parts_, phase::direction::down, [](part& p) { return p.stop(); }, always);
+  auto stopped = co_await as_result(phase::run(stopping));
+  self.settle();
+  if (!drained) co_await fail(std::move(drained).error());
+  if (!stopped) co_await fail(std::move(stopped).error());
+}
+
+future<> application_phases::wait_for_end(application_phases& self) {
+  co_await self.end_.wait();
+  if (self.gave_up_) co_await fail(*self.gave_up_);
+  co_await fail(status_code::cancelled, "the application stops");
+}
+
+future<> application_phases::failure() { return wait_for_end(*this); }
+
+future<> application_phases::stop_at_signal(application_phases& self) {
+  co_await stop_signal();
+  self.asked_to_stop_ = true;
+  self.end_.set();
+}
+
+future<> application_phases::run(life_options options) {
+  prepare();
+  cancel_source waiting;
+  // From the beginning: a signal during the start ends it.
+  auto signalled = waiting.run([this] { return stop_at_signal(*this); });
+  if (signalled.available() && signalled.failed()) {
+    settle();
+    co_await fail(signalled.take_error());
+  }
+  const auto begin = [this, &options] { return launch(std::move(options)); };
+  auto started = co_await as_result(detail::invoke_safely(begin));
+  result<void> ended;
+  result<void> stopped;
+  if (started) {
+    ended = co_await as_result(end_.wait());
+    stopped = co_await as_result(stop());
+  }
+  waiting.cancel();
+  static_cast<void>(co_await as_result(std::move(signalled)));
+  if (!started && !asked_to_stop_) co_await fail(std::move(started).error());
+  if (gave_up_) co_await fail(*gave_up_);
+  if (!ended) co_await fail(std::move(ended).error());
+  if (!stopped) co_await fail(std::move(stopped).error());
+}
+
+}  // namespace atoll_root::atoll

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// The order in which the parts of an application start and stop. Internal to atoll; users have application.
+//
+// Each phase runs one operation for each part, as soon as those for the parts before it are done; in a start those are
+// the parts that it needs, else those that need it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <atoll/actors/sync/condition_variable.hh>
+#include <atoll/sharding/service_life.hh>
+
+namespace atoll_root::atoll {
+
+class application_phases {
+ public:
+  struct part {
+    std::string_view name;
+    std::vector<std::size_t> needs{};  // by number, in the order added
+    std::function<future<>(life_options)> start;
+    std::function<future<>()> drain;
+    std::function<future<>()> stop;
+    std::function<bool()> runs;
+  };
+
+  /// A minute to get ready, ten seconds each to drain and to stop.
+  static life_options default_options();
+
+  void add(part p) { parts_.push_back(std::move(p)); }
+
+  future<> start(life_options options);
+  future<> stop();
+  future<> run(life_options options);
+  future<> failure();
+
+ private:
+  enum class state : std::uint8_t { idle, starting, started, stopping };
+  class phase;
+
+  void prepare();
+  future<> launch(life_options options);
+  static future<> stop_at_signal(application_phases& self);
+  static future<> start_in_order(application_phases& self, life_options options);
+  static future<> stop_in_order(application_phases& self);
+  static future<> wait_for_end(application_phases& self);
+  void on_event(const life_options& options, const service_event& event);
+  /// All are stopped.
+  void settle() noexcept;
+
+  std::vector<part> parts_;
+  state state_ = state::idle;
+  bool asked_to_stop_ = false;
+  std::optional<error> gave_up_;
+  event end_{"end of an application"};       // a part gave up, or it stops
+  event settled_{"stop of an application"};  // nothing of it runs any more
+};
+
+}  // namespace atoll_root::atoll
