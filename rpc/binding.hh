@@ -5,7 +5,7 @@
 // know of a service nothing but this table.
 //
 //   auto binding = atoll::bind(counters.ref());
-//   std::string reply = co_await binding->find("Add")->call(binding->core, shard, request_bytes);
+//   std::string reply = co_await binding->find("Add")->call(binding->core, shard, 0, request_bytes);
 //
 // Shard rules: a binding is immutable and may be used on any shard and thread; `call` runs on a shard and makes
 // one lane hop where `to` is another one. Errors: `invalid_argument` for a request that can't be decoded, and
@@ -23,8 +23,10 @@
 namespace atoll_root::atoll {
 
 struct method_binding {
-  /// Decodes the request before it returns, calls, encodes the reply.
-  using call_function = future<std::string>(service_core& core, shard_id to, std::string_view request);
+  /// Decodes the request before it returns, calls, encodes the reply. `key_hash`: of a service with slots, then the call goes to
+  /// who has that key's; 0: to the shard `to` itself, as with other services.
+  using call_function = future<std::string>(service_core& core, shard_id to, std::uint64_t key_hash,
+                                            std::string_view request);
   using key_function = result<std::uint64_t>(std::string_view request);
 
   std::string name;               // "Add"
@@ -121,13 +123,29 @@ result<R> decode_reply(std::string_view reply, std::string_view method) {
   }
 }
 
+/// What stands for a key's hash where 0 stands for no key. Slots hang on the upper half.
+constexpr std::uint64_t some_hash(std::uint64_t hash) noexcept { return hash | 1; }
+
 template <class Tag>
-future<std::string> call_with_bytes(service_core& core, shard_id to, std::string_view request) {
+inline constexpr bool has_slots = options_of_service<typename method_traits<Tag>::service>().slots != 0;
+
+/// Calls a method of this process's service: of who has the key's slot, or of a shard where there is no key, or are no slots.
+template <class Tag, class... A>
+auto call_local(service_core* core, shard_id to, [[maybe_unused]] std::uint64_t key_hash, duration timeout,
+                A&&... arguments) {
+  if constexpr (has_slots<Tag>) {
+    if (key_hash != 0) return call_by_hash<Tag>(core, key_hash, timeout, std::forward<A>(arguments)...);
+  }
+  return call_method<Tag>(core, to, timeout, std::forward<A>(arguments)...);
+}
+
+template <class Tag>
+future<std::string> call_with_bytes(service_core& core, shard_id to, std::uint64_t key_hash, std::string_view request) {
   using traits = method_traits<Tag>;
   typename traits::arguments arguments{};
   if (auto bad = decode_arguments<Tag>(request, arguments)) co_return std::move(*bad);
-  auto called =
-      std::apply([&](auto&... a) { return call_method<Tag>(&core, to, no_timeout, std::move(a)...); }, arguments);
+  auto called = std::apply(
+      [&](auto&... a) { return call_local<Tag>(&core, to, key_hash, no_timeout, std::move(a)...); }, arguments);
   std::string reply;
   auto outcome = co_await as_result(std::move(called));
   if (!outcome) co_return std::move(outcome).error();

@@ -60,8 +60,9 @@ struct call_body {
   std::uint32_t depth = 0;       // of the call
   std::uint64_t trace_id = 0;
   std::string_view request{};
+  std::uint64_t key_hash = 0;  // of a service with slots, for who has the key's; 0: for the connection's shard
 };
-ATOLL_MESSAGE(call_body, method_id, service, method, fingerprint, timeout_us, depth, trace_id, request);
+ATOLL_MESSAGE(call_body, method_id, service, method, fingerprint, timeout_us, depth, trace_id, request, key_hash);
 
 struct failure_body {
   std::uint32_t code = 0;  // of status_code

@@ -13,12 +13,13 @@ struct link::turn : list_hook {};
 
 /// A call whose reply is awaited: the state of the caller's future and the timer of its deadline.
 struct link::pending_call final : detail::state<std::string>, timer_node, cancel_hook, turn {
-  pending_call(link& l, const remote_method& m, std::string&& its_request) noexcept
+  pending_call(link& l, const remote_method& m, std::uint64_t hash, std::string&& its_request) noexcept
       : detail::state<std::string>(&destroy),
         timer_node(&expire),
         cancel_hook(&cancelled),
         owner(l),
         method(m),
+        key_hash(hash),
         request(std::move(its_request)) {
     const auto values = current_call();
     depth = values.depth;
@@ -54,6 +55,7 @@ struct link::pending_call final : detail::state<std::string>, timer_node, cancel
 
   link& owner;
   const remote_method& method;
+  const std::uint64_t key_hash;
   std::string request;  // until it is sent
   std::uint64_t id = 0;
   std::uint32_t depth = 0;
@@ -75,7 +77,8 @@ std::optional<error> link::refusal() const {
                                              ") is down: " + std::string(last_failure_.message()));
 }
 
-future<std::string> link::call(const remote_method& method, std::string request, time_point deadline) {
+future<std::string> link::call(const remote_method& method, std::uint64_t key_hash, std::string request,
+                               time_point deadline) {
   if (request.size() + 1024 > frame_bytes_max) {
     return make_failed_future<std::string>(
         error(status_code::resource_exhausted, "a request of " + std::to_string(request.size()) +
@@ -98,7 +101,7 @@ future<std::string> link::call(const remote_method& method, std::string request,
     calls_.push_back(nullptr);
     free_slots_.push_back(static_cast<std::uint32_t>(calls_.size() - 1));
   }
-  auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this, method, std::move(request));
+  auto* pending = ::new (pool_allocate(sizeof(pending_call))) pending_call(*this, method, key_hash, std::move(request));
   future<std::string> reply(*pending);
   const std::uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
@@ -171,6 +174,7 @@ void link::write_call(pending_call& call) {
   body.depth = call.depth;
   body.trace_id = call.trace_id;
   body.request = call.request;
+  body.key_hash = call.key_hash;
   put_frame(connection_->out(), frame_kind::call, call.id, body);
   call.sent = true;
   method_ids_told_ = static_cast<std::uint32_t>(method_ids_.size());

@@ -55,7 +55,8 @@ class link : public std::enable_shared_from_this<link> {
   ~link();
 
   /// Calls a method; the reply's bytes. REQUIRES: deadline is not `never`.
-  future<std::string> call(const remote_method& method, std::string request, time_point deadline);
+  future<std::string> call(const remote_method& method, std::uint64_t key_hash, std::string request,
+                           time_point deadline);
 
   /// Connects if needed; ready with the peer's number of shards when the link is up.
   future<shard_id> connected();

@@ -92,9 +92,10 @@ class remote_ref : public service_description<S>::template refs<remote_ref<S>> {
     ATOLL_ASSERT(cluster_ != nullptr, "a call through an empty remote_ref");
     auto route = detail::find_route(*cluster_, target_, service_description<S>::name, timeout_);
     if (!route) return make_failed_future<R>(std::move(route).error());
+    const std::uint64_t key_hash = detail::has_slots<Tag> && target_.keyed ? detail::some_hash(target_.hash) : 0;
     if (route->local != nullptr) {
-      return detail::call_method<Tag>(route->local, route->shard, route->deadline - mono_now(),
-                                      std::forward<A>(arguments)...);
+      return detail::call_local<Tag>(route->local, route->shard, key_hash, route->deadline - mono_now(),
+                                     std::forward<A>(arguments)...);
     }
     std::string request;
     const typename traits::arguments packed(std::forward<A>(arguments)...);
@@ -102,7 +103,7 @@ class remote_ref : public service_description<S>::template refs<remote_ref<S>> {
       return make_failed_future<R>(std::move(*bad));
     }
     return detail::call_remote<Tag>(
-        route->link->call(detail::remote_method_of<Tag>(), std::move(request), route->deadline));
+        route->link->call(detail::remote_method_of<Tag>(), key_hash, std::move(request), route->deadline));
   }
 
  private:

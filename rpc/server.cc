@@ -108,7 +108,7 @@ class server::session : public std::enable_shared_from_this<session> {
       constexpr std::uint64_t longest_us = std::numeric_limits<std::int64_t>::max() / 1000;
       values.deadline = saturating_add(mono_now(), std::chrono::microseconds(std::min(call.timeout_us, longest_us)));
     }
-    static_cast<void>(serve_call(f.call_id, **method, call.request, values, f.body.size()));
+    static_cast<void>(serve_call(f.call_id, **method, call, values, f.body.size()));
   }
 
   result<const known_method*> find(const call_body& call) {
@@ -146,16 +146,17 @@ class server::session : public std::enable_shared_from_this<session> {
     link().flush_soon();
   }
 
-  future<> serve_call(std::uint64_t call_id, const known_method& known, std::string_view request, call_values values,
+  future<> serve_call(std::uint64_t call_id, const known_method& known, call_body call, call_values values,
                       std::size_t bytes) {
     const auto keep = shared_from_this();
     const auto binding = known.binding;
     const auto* method = known.method;
     ++in_flight_;
     request_bytes_ += bytes;
-    // `request` lies in the input buffer: it is decoded before the first suspension.
-    auto outcome = co_await as_result(with_context(
-        values, [&binding, method, request] { return method->call(*binding->core, this_shard_id(), request); }));
+    // The request lies in the input buffer: it is decoded before the first suspension.
+    auto outcome = co_await as_result(with_context(values, [&binding, method, &call] {
+      return method->call(*binding->core, this_shard_id(), call.key_hash, call.request);
+    }));
     --in_flight_;
     request_bytes_ -= bytes;
     if (!outcome) {

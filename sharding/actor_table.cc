@@ -150,6 +150,14 @@ void actor_table_base::ask_to_leave(actor_entry& e, semaphore_units place) {
   leaving_.spawn(leave, &e, std::move(place));
 }
 
+future<> actor_table_base::until_some_left(actor_entry& e) {
+  // Where no call is under way any more, its own has failed.
+  if (leaving_.running() == 0) {
+    if (auto place = leaving_places_.try_acquire()) ask_to_leave(e, *std::move(place));
+  }
+  return sleep(look_every_min);
+}
+
 future<> actor_table_base::stop() {
   stopping_ = true;
   end_streams();

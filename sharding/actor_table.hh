@@ -89,6 +89,13 @@ class actor_table_base {
   /// next, too. Not a template: g++ warns where a frame holds a closure made for a type of an anonymous namespace.
   static future<> run_hook(future<> (*hook)(actor_entry& e), actor_entry& e);
 
+  // For actors that leave though they are neither idle nor too many:
+  future<semaphore_units> place_to_leave() { return leaving_places_.acquire(); }
+  /// Asks one that serves nothing, again where it was asked.
+  void ask_to_leave(actor_entry& e, semaphore_units place);
+  /// For a moment. Asks again one whose call failed.
+  future<> until_some_left(actor_entry& e);
+
   /// Those that messages to the actors opened, which are refused by now.
   virtual void end_streams() noexcept = 0;
   /// Those that messages made, and those messages.
@@ -106,7 +113,6 @@ class actor_table_base {
   void settle(actor_entry& e) noexcept;
   [[nodiscard]] bool all_are_asked() noexcept;
   void ask_first(std::size_t how_many);
-  void ask_to_leave(actor_entry& e, semaphore_units place);
   [[nodiscard]] bool memory_is_short() const noexcept;
   /// How many leave where memory is short: more than come until the next look.
   [[nodiscard]] std::size_t share_that_leaves() const noexcept { return active_ / 16 + activations_a_look; }
@@ -162,15 +168,17 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
 
  public:
   /// One message a key; how many wait, the actor's own options say.
-  static std::vector<turn_options> bounds() {
+  static service_shape shape() {
     constexpr auto own = options_of_service<Actor>();
     static_assert(own.concurrency <= 1, "an actor serves one message at a time");
-    return {{.concurrency = 1, .queue = own.queue, .per_key = true}};
+    return {.name = service_description<Actor>::name,
+            .methods = methods_of_service<Actor>(),
+            .bounds = {{.concurrency = 1, .queue = own.queue, .per_key = true}},
+            .streams_max = own.streams,
+            .slots = own.slots};
   }
 
   static std::vector<std::string_view> groups() { return groups_of_service<Actor>(); }
-
-  static std::uint32_t streams_max() { return options_of_service<Actor>().streams; }
 
   template <class... A>
   actor_table(const keyed_options& options, const actor_arguments<A...>& arguments)
@@ -188,6 +196,9 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
       return activate_and_serve<R>(*this, call);
     return serve_active<R>(at->second, call);
   }
+
+  /// The actors of a slot leave: it moves, and no messages for it are under way.
+  future<> export_slot(slot_id slot) { return empty_slot(*this, slot); }
 
   future<> leave(const key_type& key, std::uint64_t hash) {
     const auto at = entries_.find(hashed_key<key_type>{key, hash});
@@ -246,6 +257,37 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
       self.deactivated(e, {});
     }
     self.entries_.erase(key);
+  }
+
+  static future<> empty_slot(actor_table& self, slot_id slot) {
+    const slot_id slots = self.core_->slots().count();
+    std::vector<key_type> keys;
+    std::size_t buckets = self.entries_.bucket_count();
+    for (std::size_t b = 0; b < buckets; ++b) {
+      for (auto at = self.entries_.begin(b); at != self.entries_.end(b); ++at) {
+        if (slot_of_hash(key_hash(at->first), slots) == slot) keys.push_back(at->first);
+      }
+      if (b % 256 == 255) co_await maybe_yield();
+      if (buckets == self.entries_.bucket_count()) continue;
+      buckets = self.entries_.bucket_count();  // others came meanwhile: once more
+      keys.clear();
+      b = static_cast<std::size_t>(-1);
+    }
+    const auto find = [&self](const key_type& key) -> actor_entry* {
+      const auto at = self.entries_.find(key);
+      return at == self.entries_.end() ? nullptr : &at->second;
+    };
+    for (const auto& key : keys) {
+      auto place = co_await or_fail(self.place_to_leave());
+      if (actor_entry* e = find(key)) self.ask_to_leave(*e, std::move(place));
+    }
+    while (!keys.empty()) {
+      if (actor_entry* e = find(keys.back())) {
+        co_await or_fail(self.until_some_left(*e));
+      } else {
+        keys.pop_back();
+      }
+    }
   }
 
   struct leave_call {

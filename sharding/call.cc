@@ -17,83 +17,105 @@ error no_such_shard(shard_id shard) {
           "this process has " + std::to_string(shard_count()) + " shards, none is number " + std::to_string(shard)};
 }
 
-call_message::call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
-                           call_extras& extras) noexcept
-    : task(execute, nullptr, this_shard().group),
-      from_(static_cast<std::uint16_t>(this_shard_id())),
-      to_(static_cast<std::uint16_t>(to)),
-      method_(static_cast<std::uint8_t>(method)),
-      core_(core),
-      extras_(extras) {
-  task::ordered = true;
-}
-
-void call_message::fill(std::uint64_t key, bool one_way) noexcept {
-  extras_.key = key;
-  std::uint32_t depth = 0;
-  if (call_context* context = this_shard().context) {
-    depth = context->values().depth;
-    extras_.trace_id = context->values().trace_id;
-    if (!one_way) deadline_ = context->values().deadline;
-    if (!one_way && (context->own_turn() != 0 || context->holders())) [[unlikely]]
-      extras_.holders = holders_of(*context);
-    has_extras_ = extras_.trace_id != 0 || extras_.holders;
+void call_message::take_over(call_context& context, bool one_way) noexcept {
+  const call_values& values = context.values();
+  depth_ = static_cast<std::uint16_t>(std::min(values.depth + 1, depth_max));
+  extras_.trace_id = values.trace_id;
+  if (!one_way) {
+    deadline_ = values.deadline;
+    if (context.own_holds().any() || context.holders()) extras_.holders = holders_of(context);
   }
-  depth_ = static_cast<std::uint16_t>(std::min(depth + 1, depth_max));
+  has_extras_ = extras_.trace_id != 0 || extras_.holders;
 }
 
 std::shared_ptr<const serial_hold> call_message::holders_of(call_context& context) noexcept {
-  const auto& above = context.holders();
-  const std::uint32_t length = above ? above->length : 0;
-  if (context.own_turn() == 0 || length >= turns::holders_max) return above;
-  try {
-    return std::make_shared<serial_hold>(serial_hold{context.own_turn(), length + 1, above});
-  } catch (const std::bad_alloc&) {
-    return above;  // a circle is then found by its deadline
+  auto chain = context.holders();
+  const auto& own = context.own_holds();
+  for (const std::uint64_t id : {own.turn, own.slot}) {
+    const std::uint32_t length = chain ? chain->length : 0;
+    if (id == 0 || length >= turns::holders_max || holds(chain.get(), id)) continue;
+    try {
+      chain = std::make_shared<serial_hold>(serial_hold{id, length + 1, chain});
+    } catch (const std::bad_alloc&) {
+      break;  // a circle is then found by its deadline
+    }
   }
+  return chain;
 }
 
-call_message::arrival call_message::arrive(void*& instance, std::optional<error>& refused) noexcept {
-  const auto refuse = [&refused](error e) {
-    refused.emplace(std::move(e));
-    return arrival::refuse;
-  };
-  if (place_ == place::has_turn) core_->turns_of(method_)->arrived(extras_.key);  // called from the queue
-  if (is_given_up()) return refuse(error(given_up_));
-  if (deadline_ != never && deadline_ <= coarse_now()) {
-    return refuse(error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
-  }
+void call_message::is_timed_for(std::uint32_t weight) noexcept {
+  extras_.weight = weight;
+  extras_.arrived = mono_now();
+  is_timed_ = true;
+}
+
+void call_message::serves_on(std::size_t method_number) noexcept {
+  if (core_ == nullptr) return;
+  ++core_->stats()->method(method_number).serving;
+  core_->serves_on(*task::context.get());
+}
+
+void call_message::served_on(std::size_t method_number) noexcept {
+  if (core_ != nullptr) --core_->stats()->method(method_number).serving;
+}
+
+call_message::arrival call_message::arrive(std::size_t method_number, void*& instance,
+                                           std::optional<error>& refused) noexcept {
+  service_core::site* site = core_ == nullptr ? nullptr : &core_->here();
+  if (entered_) --site->stats->method(method_number).in_queue;
+  if (place_ == place::has_turn) site->turns_of(method_)->arrived(extras_.key);  // called from the queue
+  if (is_given_up()) [[unlikely]]
+    return refuse(refused, error(given_up_));
+  if (deadline_ != never && deadline_ <= coarse_now()) [[unlikely]]
+    return refuse(refused, error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
   try {
-    if (core_ != nullptr) {
-      instance = entered_ ? core_->instance_for_waiting() : core_->enter();
-      if (instance == nullptr) return refuse(core_->not_running());
-      entered_ = true;
-      if (turns* bounds = core_->turns_of(method_); bounds != nullptr && place_ == place::none) {
-        switch (bounds->enter(*this, extras_.key)) {
-          case turns::entry::taken:
-            break;
-          case turns::entry::waits:
-            place_ = place::waits;
-            return arrival::wait;
-          case turns::entry::full:
-            return refuse(
-                error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
-          case turns::entry::holds_it_itself:
-            return refuse(error(status_code::failed_precondition,
-                                core_->name() +
-                                    " serves one call at a time, and this one was made to serve that one: it "
-                                    "would wait for itself"));
-        }
+    if (site != nullptr) {
+      instance = entered_ ? core_->instance_for_waiting() : site->enter();
+      if (instance == nullptr) [[unlikely]]
+        return refuse(refused, core_->not_running());
+      if (!entered_) {
+        entered_ = true;
+        const auto weight = site->stats->method(method_number).timed.weigh(coarse_now());
+        if (weight != 0) [[unlikely]]
+          is_timed_for(weight);
+      }
+      if (turns* bounds = site->turns_of(method_); bounds != nullptr && place_ == place::none) [[unlikely]] {
+        const auto taken = take_turn(*bounds, refused);
+        if (taken == arrival::wait) ++site->stats->method(method_number).in_queue;
+        if (taken != arrival::serve) return taken;
       }
     }
     call_values values{.deadline = deadline_, .depth = depth_};
     if (has_extras_) values.trace_id = extras_.trace_id;
     task::context = context_ptr::make(values);
   } catch (const std::bad_alloc&) {
-    return refuse(error(status_code::resource_exhausted));
+    return refuse(refused, error(status_code::resource_exhausted));
   }
-  if (has_extras_) task::context->set_holders(extras_.holders, extras_.turn);
+  if (has_extras_) task::context->set_holders(extras_.holders, {extras_.turn, extras_.slot});
   progress_ = progress::running;
+  return arrival::serve;
+}
+
+call_message::arrival call_message::refuse(std::optional<error>& refused, error why) noexcept {
+  refused.emplace(std::move(why));
+  return arrival::refuse;
+}
+
+call_message::arrival call_message::take_turn(turns& bounds, std::optional<error>& refused) {
+  switch (bounds.enter(*this, extras_.key)) {
+    case turns::entry::taken:
+      break;
+    case turns::entry::waits:
+      place_ = place::waits;
+      return arrival::wait;
+    case turns::entry::full:
+      return refuse(refused,
+                    error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
+    case turns::entry::holds_it_itself:
+      return refuse(refused, error(status_code::failed_precondition,
+                                   core_->name() + " serves one call at a time, and this one was made to serve that "
+                                                   "one: it would wait for itself"));
+  }
   return arrival::serve;
 }
 
@@ -115,19 +137,40 @@ void call_message::end_turn() noexcept {
   place_ = place::none;
 }
 
-void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
+void call_message::send_back(std::size_t method_number, status_code outcome, task::run_function* complete) noexcept {
+  shard& here = this_shard();
   auto& local = local_sharding();
-  if (core_ != nullptr) local.calls_served.add(outcome);
-  end_turn();
-  if (std::exchange(entered_, false)) core_->leave();
-  this_shard().context = nullptr;
-  if (task::context) task::context->served();
-  task::context = context_ptr();
+  if (place_ == place::has_turn) [[unlikely]]
+    end_turn();
+  if (core_ != nullptr) {
+    service_core::site& site = core_->here();
+    if (site.stats != nullptr) [[likely]]
+      count(*site.stats, method_number, outcome);
+    else
+      local.calls_refused.add(outcome);
+    if (entered_) site.leave();
+    entered_ = false;
+  }
+  here.context = nullptr;
+  if (task::context) {
+    task::context->served();
+    task::context = context_ptr();
+  }
   task::run = complete;
   progress_ = progress::over;
   if (is_local()) return complete(this);
   task::at_once = true;
   local.mail.send(*this, from_);
+}
+
+void call_message::count(service_stats& stats, std::size_t method_number, status_code outcome) noexcept {
+  if (outcome == status_code::ok) [[likely]] {
+    stats.method(method_number).ended.add(outcome);
+  } else {
+    stats.failed(method_number, outcome);
+  }
+  if (is_timed_) [[unlikely]]
+    stats.took(method_number, mono_now() - extras_.arrived, extras_.weight);
 }
 
 void call_caller::start(duration timeout) noexcept {
@@ -141,12 +184,52 @@ void call_caller::start(duration timeout) noexcept {
     }
   }
   if (here.context != nullptr) here.context->add(*this);
+  if (slots_ != nullptr) [[unlikely]] {
+    is_kept_ = !slots_->admit(slot_, *this);
+    if (is_kept_) return;
+  }
+  go();
+}
+
+void call_caller::go() noexcept {
+  auto& local = local_sharding();
+  outbox& way = local.outboxes[message_.to()];
+  weight_ = way.timed().weigh(coarse_now());
+  if (weight_ != 0) [[unlikely]]
+    began_ = mono_now();
   if (message_.is_local()) {
     schedule(message_);
     if (one_way_) is_on_its_way();
+  } else if (way.enter(passes_bounds())) {
+    local.mail.send(message_, message_.to());
+    if (one_way_) is_on_its_way();
   } else {
-    local_sharding().outboxes[message_.to()].submit(*this);
+    way.wait(*this);
   }
+}
+
+bool call_caller::find_out_if_made_for(std::uint64_t hold) noexcept {
+  const call_context* in = this_shard().context;
+  made_for_its_slot_ = in != nullptr && (in->own_holds().slot == hold || holds(in->holders().get(), hold));
+  return made_for_its_slot_;
+}
+
+void call_caller::released(shard_id to) noexcept {
+  is_kept_ = false;
+  if (to != message_.to()) {
+    message_.set_to(to);
+    retarget(to);
+  }
+  go();
+}
+
+void call_caller::count_outcome(outbox& way, status_code code) noexcept {
+  way.ended(message_.to(), code);
+  if (weight_ != 0) [[unlikely]]
+    way.took(mono_now() - began_, weight_);
+}
+void call_caller::has_outcome(status_code code) noexcept {
+  count_outcome(local_sharding().outboxes[message_.to()], code);
 }
 
 void call_caller::send() noexcept {
@@ -160,6 +243,11 @@ bool too_many_under_way(shard_id to) noexcept {
 
 bool call_caller::leave(status_code why) noexcept {
   stop_waiting();
+  if (is_kept_) {
+    outbox_hook::unlink();
+    slots_->gave_up(slot_);
+    return true;
+  }
   if (message_.is_local()) {
     if (message_.progress_ == call_message::progress::running) {
       schedule(note_.emplace(*this, why));  // not from here: a chain of local calls may be long
@@ -169,7 +257,10 @@ bool call_caller::leave(status_code why) noexcept {
     return false;
   }
   auto& local = local_sharding();
-  if (local.outboxes[message_.to()].withdraw(*this)) return true;
+  if (local.outboxes[message_.to()].withdraw(*this)) {
+    if (slots_ != nullptr) slots_->ended(slot_);
+    return true;
+  }
   local.mail.send(note_.emplace(*this, why), message_.to());
   return false;
 }
@@ -208,10 +299,14 @@ void call_caller::release_place() noexcept {
   if (std::exchange(has_place_, false) && !message_.is_local()) local_sharding().outboxes[message_.to()].returned();
 }
 
-bool call_caller::take_back() noexcept {
+bool call_caller::take_back(bool first, status_code code) noexcept {
   stop_waiting();
   record_is_back_ = true;
-  release_place();
+  if (slots_ != nullptr) [[unlikely]]
+    slots_->ended(slot_);
+  outbox& way = local_sharding().outboxes[message_.to()];
+  if (first) count_outcome(way, code);
+  if (std::exchange(has_place_, false) && !message_.is_local()) way.returned();
   return !note_;
 }
 

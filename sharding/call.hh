@@ -36,7 +36,10 @@ struct call_extras {
   std::uint64_t trace_id = 0;
   std::uint64_t key = 0;   // of a method with bounds per key
   std::uint64_t turn = 0;  // the callee's: the turn that it has
+  std::uint64_t slot = 0;  // what slot_map::hold_of() says, of a call by slot
   std::shared_ptr<const serial_hold> holders;
+  time_point arrived{};  // the callee's, where weight is not 0
+  std::uint32_t weight = 0;
 };
 
 /// The part of a call that both shards touch.
@@ -54,6 +57,13 @@ class call_message : public task {
     if (task::context) task::context->cancel(reason);
   }
 
+  /// The caller's, of a call by slot.
+  void is_for_slot(std::uint64_t hold) noexcept {
+    extras_.slot = hold;
+    has_extras_ = true;
+  }
+  void set_to(shard_id to) noexcept { to_ = static_cast<std::uint16_t>(to); }
+
   // For turns.
   [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
   [[nodiscard]] const serial_hold* holders() const noexcept { return extras_.holders.get(); }
@@ -68,27 +78,38 @@ class call_message : public task {
 
  protected:
   call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
-               call_extras& extras) noexcept;
+               call_extras& extras) noexcept
+      : task(execute, nullptr, this_shard().group),
+        from_(static_cast<std::uint16_t>(this_shard_id())),
+        to_(static_cast<std::uint16_t>(to)),
+        method_(static_cast<std::uint8_t>(method)),
+        core_(core),
+        extras_(extras) {
+    task::ordered = true;
+  }
   ~call_message() = default;
 
-  /// The caller's: takes over what the context has.
-  void fill(std::uint64_t key, bool one_way) noexcept;
+  /// The caller's: takes over what the context in force has.
+  void take_over_context(bool one_way) noexcept {
+    if (call_context* context = this_shard().context) take_over(*context, one_way);
+  }
 
   // The callee's.
   /// Puts it into the run queue of the group that its method is served in; false where it is there.
   bool changes_group(std::size_t method_number) noexcept;
+  // `method_number`: whom service_stats counts it for.
   /// It waits for something: its service may end it.
-  void serves_on() noexcept {
-    if (core_ != nullptr) core_->serves_on(*task::context.get());
-  }
+  void serves_on(std::size_t method_number) noexcept;
+  /// That is over.
+  void served_on(std::size_t method_number) noexcept;
   /// Says that a message nobody waits for was not served, or failed.
   void report_lost(const error& e) const noexcept;
   enum class arrival : std::uint8_t { serve, wait, refuse };
   /// Finds the instance, takes a turn there, and makes the call's context. To wait: it is executed again when it has its
   /// turn. To refuse: with this error for the caller.
-  arrival arrive(void*& instance, std::optional<error>& refused) noexcept;
+  arrival arrive(std::size_t method_number, void*& instance, std::optional<error>& refused) noexcept;
   /// The outcome is stored: counts it and sends the record back, to run `complete` on the caller's shard.
-  void send_back(status_code outcome, task::run_function* complete) noexcept;
+  void send_back(std::size_t method_number, status_code outcome, task::run_function* complete) noexcept;
 
  private:
   friend class call_caller;
@@ -98,14 +119,20 @@ class call_message : public task {
   static constexpr std::uint32_t depth_max = UINT16_MAX;
 
   static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
+  void take_over(call_context& context, bool one_way) noexcept;
+  static arrival refuse(std::optional<error>& refused, error why) noexcept;
+  arrival take_turn(turns& bounds, std::optional<error>& refused);
+  void is_timed_for(std::uint32_t weight) noexcept;
+  void count(service_stats& stats, std::size_t method_number, status_code outcome) noexcept;
 
-  std::uint16_t depth_ = 0;
-  std::uint16_t from_;
+  std::uint16_t depth_ = 1;
+  std::uint16_t from_ = 0;
   std::uint16_t to_;
   status_code given_up_ = status_code::ok;  // by the caller, before it was started
   progress progress_ = progress::queued;    // written by the callee only
-  bool entered_ = false;                    // the core counts this call
   place place_ = place::none;               // among those that the instance serves
+  bool entered_ : 1 = false;                // the core counts this call
+  bool is_timed_ : 1 = false;               // how long it takes is recorded
   bool has_extras_ = false;                 // the callee has to look at them
   std::uint8_t method_;                     // whose bounds hold: 0 the service's, n those of method n - 1
   service_core* core_;                      // null: the call is to the shard itself
@@ -121,6 +148,17 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   [[nodiscard]] bool passes_bounds() const noexcept { return message_.passes_bounds(); }
   /// The message will go unanswered: what waits is done when it is on its way.
   void goes_one_way() noexcept { one_way_ = true; }
+  /// It goes to the shard that has this slot, now or when that has moved.
+  void goes_by_slot(slot_map& slots, slot_id slot) noexcept {
+    slots_ = &slots;
+    slot_ = slot;
+    message_.is_for_slot(slots.hold_of(slot));
+  }
+  /// True where it is made to serve, directly or not, a call for the same slot. For slot_map, which asks when it is made.
+  bool find_out_if_made_for(std::uint64_t hold) noexcept;
+  [[nodiscard]] bool is_made_for_its_slot() const noexcept { return made_for_its_slot_; }
+  /// For slot_map: it was kept, and goes to this shard now.
+  void released(shard_id to) noexcept;
   /// Gives its place among the calls under way to another, once.
   void release_place() noexcept;
 
@@ -137,13 +175,18 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
     timer_node::cancel();
     cancel_hook::unlink();
   }
-  /// The record is back: its place in the outbox is free. True where nothing else of the call is under way.
-  bool take_back() noexcept;
+  /// The record is back: its place in the outbox is free. True where nothing else of the call is under way. `first`: the caller
+  /// had no outcome before.
+  bool take_back(bool first, status_code code) noexcept;
+  /// The caller has its outcome.
+  void has_outcome(status_code code) noexcept;
 
   /// What deletes the record when the note is back after it.
   virtual void forget() noexcept = 0;
   /// Ends the wait of a one-way message.
   virtual void is_on_its_way() noexcept = 0;
+  /// It goes to another shard than it was made for.
+  virtual void retarget(shard_id to) noexcept = 0;
 
  private:
   struct note final : task {
@@ -155,12 +198,20 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   };
 
   static void cancel_served(call_message& message, status_code why) noexcept;
+  void go() noexcept;
+  void count_outcome(outbox& way, status_code code) noexcept;
 
   call_message& message_;
   std::optional<note> note_;
   bool record_is_back_ = false;
   bool has_place_ = true;
   bool one_way_ = false;
+  bool is_kept_ = false;            // until its slot is released
+  bool made_for_its_slot_ = false;  // as of then
+  slot_id slot_ = 0;
+  std::uint32_t weight_ = 0;   // for how many calls began_ stands
+  slot_map* slots_ = nullptr;  // of a call by slot
+  time_point began_{};
 };
 
 template <class R, class F>
@@ -192,6 +243,7 @@ class call_record final : public call_message {
   struct caller final : call_caller, detail::state<R> {
     explicit caller(call_record& r) noexcept
         : call_caller(r, &expire, &cancelled), detail::state<R>(&destroy), record(r) {}
+    using call_caller::has_outcome;
     using call_caller::start;
     using call_caller::take_back;
 
@@ -205,6 +257,7 @@ class call_record final : public call_message {
     /// Ends the wait; the record stays until it is back.
     void give_up(error why) noexcept {
       const bool gone = this->leave(why.code());
+      this->has_outcome(why.code());
       this->set_error(std::move(why));
       this->wake();
       if (gone) this->producer_leaves();
@@ -213,9 +266,13 @@ class call_record final : public call_message {
     void is_on_its_way() noexcept override {
       if constexpr (is_one_way) {
         this->stop_waiting();
+        this->has_outcome(status_code::ok);
         this->set_value();
         this->wake();
       }
+    }
+    void retarget(shard_id to) noexcept override {
+      if constexpr (requires { record.work_.retarget(to); }) record.work_.retarget(to);
     }
     static void destroy(detail::state_base* s) noexcept {
       auto* record = &static_cast<caller*>(static_cast<detail::state<R>*>(s))->record;
@@ -228,7 +285,8 @@ class call_record final : public call_message {
 
   call_record(service_core* core, shard_id to, F work)
       : call_message(core, to, &execute, method_of(work), extras_), work_(std::move(work)), caller_(*this) {
-    this->fill(key_of(work_), is_one_way);
+    this->take_over_context(is_one_way);
+    if constexpr (requires { work_.key(); }) extras_.key = work_.key();
     if constexpr (is_one_way) caller_.goes_one_way();
     if constexpr (requires { work_.in_record(*this, caller_); }) work_.in_record(*this, caller_);
   }
@@ -242,11 +300,10 @@ class call_record final : public call_message {
     if constexpr (requires { work.method; }) return work.method;
     return 0;
   }
-  static std::uint64_t key_of(const F& work) noexcept {
-    if constexpr (requires { work.key(); }) return work.key();
-    return 0;
+  static std::size_t number_of_method(const F& work) noexcept {
+    if constexpr (requires { work.number(); }) return work.number();
+    return service_stats::others;
   }
-
   static void execute(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
     if constexpr (has_group) {
@@ -254,7 +311,7 @@ class call_record final : public call_message {
     }
     void* instance = nullptr;
     std::optional<error> refused;
-    switch (self.arrive(instance, refused)) {
+    switch (self.arrive(number_of_method(self.work_), instance, refused)) {
       case arrival::serve:
         break;
       case arrival::wait:
@@ -264,7 +321,7 @@ class call_record final : public call_message {
     }
     future<R> f = self.begin(instance);
     if (f.available()) return self.end_with(f);
-    self.serves_on();
+    self.serves_on(number_of_method(self.work_));
     self.task::run = &finish;
     self.state_.template emplace<running>(std::move(f)).notify(self);
   }
@@ -281,6 +338,7 @@ class call_record final : public call_message {
 
   static void finish(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
+    self.served_on(number_of_method(self.work_));
     self.end_with(std::get<running>(self.state_));
   }
 
@@ -293,7 +351,7 @@ class call_record final : public call_message {
       return end_with_error(error::from_exception(std::current_exception()));
     }
     tell_work();
-    send_back(status_code::ok, &complete);
+    send_back(number_of_method(work_), status_code::ok, &complete);
   }
   void end_with_error(error e) noexcept {
     e.drop_exception();
@@ -301,7 +359,7 @@ class call_record final : public call_message {
     if constexpr (is_one_way) this->report_lost(e);
     state_.template emplace<outcome>(std::move(e));
     tell_work();
-    send_back(code, &complete);
+    send_back(number_of_method(work_), code, &complete);
   }
   /// Work that wants to know when it has ended is told, before its turn ends.
   void tell_work() noexcept {
@@ -311,10 +369,12 @@ class call_record final : public call_message {
   static void complete(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
     caller& c = self.caller_;
-    const bool last = c.take_back();
-    if (!c.ready()) {
+    auto& back = std::get<outcome>(self.state_);
+    const bool first = !c.ready();
+    const bool last = c.take_back(first, back ? status_code::ok : back.error().code());
+    if (first) {
       try {
-        c.set_result(std::move(std::get<outcome>(self.state_)));
+        c.set_result(std::move(back));
       } catch (...) {
         c.set_error(error::from_exception(std::current_exception()));
       }

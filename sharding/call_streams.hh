@@ -96,6 +96,8 @@ class call_streams_base : public call_streams_hook {
 
   // The caller's.
   void belongs_to(call_caller& caller) noexcept { caller_ = &caller; }
+  /// The call goes to another shard than it was made for. REQUIRES: nothing of it was sent.
+  void set_to(shard_id to) noexcept { to_ = to; }
   [[nodiscard]] bool is_open() const noexcept { return is_open_; }
   void attach_near(detail::stream_way& way, detail::stream_end& end) noexcept { way.near = &end; }
   void detach_near(detail::stream_way& way) noexcept;

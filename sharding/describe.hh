@@ -29,6 +29,7 @@
 #include <atoll/actors/future/stream.hh>
 #include <atoll/sharding/message.hh>
 #include <atoll/sharding/sendable.hh>
+#include <atoll/sharding/slot_map.hh>
 #include <atoll/sharding/turns.hh>
 
 namespace atoll_root::atoll {
@@ -41,6 +42,9 @@ struct service_options {
   std::uint32_t concurrency = 0;                      // calls that an instance serves at a time; 0: any number
   std::uint32_t queue = turn_options::queue_default;  // calls that wait for their turn; more get `resource_exhausted`
   std::uint32_t streams = 65'536;  // calls with streams that may be open at an instance; more get the same
+  /// Into so many slots its keys are divided, each of which one shard has and may give to another (slots.hh); at most 65,536.
+  /// 0: the shard of a key never changes. The same in all processes of a cluster.
+  slot_id slots = 0;
 };
 
 /// What ATOLL_METHOD_WITH says of one method.
@@ -217,6 +221,7 @@ inline constexpr work_name name_of_method{service_description<typename method_tr
 template <class S>
 constexpr service_options options_of_service() noexcept {
   if constexpr (requires { static_cast<const service_options&>(S::options); }) {
+    static_assert(S::options.slots <= slot_map::slots_max, "a service has 65,536 slots at most");
     return S::options;
   } else {
     return {};
@@ -282,6 +287,15 @@ std::vector<std::string_view> groups_of_service() {
     all.push_back(group);
   });
   if (!any) all.clear();
+  return all;
+}
+
+/// The names of its methods, in order.
+template <described_service S>
+std::vector<std::string_view> methods_of_service() {
+  std::vector<std::string_view> all;
+  boost::hana::for_each(typename service_description<S>::methods{},
+                        [&all]<class Tag>(Tag) { all.push_back(Tag::name); });
   return all;
 }
 

@@ -117,7 +117,14 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
   }
   [[nodiscard]] const key_type& key() const noexcept { return key_; }
   /// Where it lives.
-  [[nodiscard]] shard_id shard() const noexcept { return shard_of_hash(key_hash(key_), core_->shards()); }
+  [[nodiscard]] shard_id shard() const noexcept {
+    if constexpr (has_slots) {
+      const auto slots = slot_table<detail::actor_table<Actor>>(*core_);
+      return slots.owner(slots.of(key_));
+    } else {
+      return shard_of_hash(key_hash(key_), core_->shards());
+    }
+  }
 
   template <class Tag, class... A>
   auto atoll_call(A&&... arguments) const {
@@ -126,11 +133,12 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
     const auto work = [this, hash](detail::method_body<Tag>&& body) {
       return detail::actor_call<Actor, Tag>{{}, key_, hash, std::move(body), nullptr, nullptr};
     };
-    return detail::start_method<Tag>(core_, shard_of_hash(hash, core_->shards()), timeout_, work,
-                                     std::forward<A>(arguments)...);
+    return detail::start_by_hash<Tag, has_slots>(core_, hash, timeout_, work, std::forward<A>(arguments)...);
   }
 
  private:
+  static constexpr bool has_slots = detail::options_of_service<Actor>().slots != 0;
+
   service_core* core_ = nullptr;
   duration timeout_ = no_timeout;
   key_type key_{};
@@ -151,6 +159,12 @@ class keyed_ref {
     ATOLL_ASSERT(core_ != nullptr, "at() of an empty keyed_ref");
     return {*core_, std::move(key)};
   }
+  /// Which shard has which keys, and how to change that: see slots.hh.
+  [[nodiscard]] slot_table<detail::actor_table<Actor>> slots() const {
+    static_assert(detail::options_of_service<Actor>().slots != 0,
+                  "these actors have no slots: say how many in their options");
+    return slot_table<detail::actor_table<Actor>>(*core_);
+  }
 
  private:
   service_core* core_ = nullptr;
@@ -169,6 +183,7 @@ class keyed {
   /// A handle for other shards and services, also before start().
   [[nodiscard]] keyed_ref<Actor> ref() { return keyed_ref<Actor>(host_.core()); }
   [[nodiscard]] actor_ref<Actor> at(key_type key) { return ref().at(std::move(key)); }
+  [[nodiscard]] auto slots() { return ref().slots(); }
 
   template <class... A>
   future<> start(keyed_options options, A... arguments) {

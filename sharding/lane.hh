@@ -52,6 +52,10 @@ class lane {
   /// Schedules on this shard what the sender published; returns how many tasks.
   std::size_t receive() noexcept;
 
+  /// The receiver looks into this lane by itself: the sender need not tell it. See mailroom.hh.
+  [[nodiscard]] bool is_watched() const noexcept { return watched_.load(std::memory_order_relaxed); }
+  void watch(bool on) noexcept { watched_.store(on, std::memory_order_relaxed); }
+
  private:
   struct alignas(64) line {
     std::atomic<std::uint64_t> count{0};
@@ -68,6 +72,8 @@ class lane {
   alignas(64) run_queue unpublished_;
   std::size_t unpublished_count_ = 0;
   std::size_t tail_;
+  // Read by the sender, seldom written by the receiver.
+  alignas(64) std::atomic<bool> watched_{false};
   // The receiver's side.
   alignas(64) std::size_t head_;
 };

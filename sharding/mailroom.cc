@@ -2,15 +2,28 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/mailroom.hh>
 
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <bit>
 
 #include <atoll/sharding/shard_local.hh>
 
 namespace atoll_root::atoll {
+namespace {
+
+bool membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0U, 0) == 0; }
+
+}  // namespace
+
+bool mailroom::barrier_everywhere() noexcept { return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); }
 
 mailroom::mailroom(shard_id shards)
     : shards_(shards),
       mask_words_((shards + 63) / 64),
+      may_watch_(shards > 1 && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)),
       lanes_(static_cast<std::size_t>(shards) * shards),
       doors_(std::make_unique<door[]>(shards)) {
   for (shard_id to = 0; to < shards; ++to) {
@@ -31,7 +44,8 @@ void mailroom::knock(door& d) noexcept {
 bool mailroom::publish(lane& way, shard_id from, shard_id to) noexcept {
   if (!way.publish()) return false;
   door& d = doors_[to];
-  d.dirty[from / 64].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_seq_cst);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // the other half of barrier_everywhere()
+  if (!way.is_watched()) d.dirty[from / 64].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_seq_cst);
   knock(d);
   return true;
 }
@@ -45,15 +59,22 @@ void mailroom::send_foreign(task& t, shard_id to) noexcept {
   knock(d);
 }
 
-mail_poller::mail_poller(mailroom& room, shard_id self) : room_(room), self_(self), outgoing_(room.shards()) {
+mail_poller::mail_poller(mailroom& room, shard_id self)
+    : room_(room), self_(self), outgoing_(room.shards()), told_(room.shards()) {
   for (shard_id to = 0; to < room.shards(); ++to) {
     if (to != self) outgoing_[to].way = &room.lane_between(self, to);
   }
   targets_.reserve(room.shards());
 }
 
+void mail_poller::list(outgoing& out, shard_id to) noexcept {
+  out.listed = true;
+  targets_.push_back(to);  // has room
+}
+
 bool mail_poller::poll() noexcept {
   bool found = publish();
+  found = receive_watched() || found;
   auto& door = room_.doors_[self_];
   for (std::size_t word = 0; word < room_.mask_words_; ++word) {
     // A plain look first: the exchange takes the line away from the senders.
@@ -64,6 +85,7 @@ bool mail_poller::poll() noexcept {
       const std::size_t received = room_.lane_between(from, self_).receive();
       received_ += received;
       found = received > 0 || found;
+      was_told_of(from);
       // receive() stops after a round of the ring: what may be left is looked for in the next pass.
       if (received >= lane::ring_lines) {
         door.dirty[word].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_relaxed);
@@ -71,6 +93,46 @@ bool mail_poller::poll() noexcept {
     }
   }
   return receive_foreign() || found;
+}
+
+bool mail_poller::receive_watched() noexcept {
+  bool found = false;
+  for (std::size_t i = 0; i < watched_count_; ++i) {
+    watched& w = watched_[i];
+    const std::size_t received = w.way->receive();
+    received_ += received;
+    found = received > 0 || found;
+    w.empty_looks = received > 0 ? 0 : w.empty_looks + 1;
+    if (w.empty_looks >= empty_looks_max) {
+      watch_none();
+      return true;
+    }
+  }
+  return found;
+}
+
+void mail_poller::was_told_of(shard_id from) noexcept {
+  if (++told_[from] < batches_to_watch || !room_.may_watch_ || watched_count_ == watched_max) return;
+  lane& way = room_.lane_between(from, self_);
+  if (way.is_watched()) return;  // told before the sender saw that
+  way.watch(true);
+  watched_[watched_count_++] = {&way, from, 0};
+}
+
+bool mail_poller::watch_none() noexcept {
+  if (watched_count_ == 0) return true;
+  for (std::size_t i = 0; i < watched_count_; ++i) watched_[i].way->watch(false);
+  if (!mailroom::barrier_everywhere()) {
+    for (std::size_t i = 0; i < watched_count_; ++i) watched_[i].way->watch(true);
+    return false;
+  }
+  // What a sender published before that barrier is there to be seen, what it publishes now it tells.
+  while (watched_count_ > 0) {
+    const watched& w = watched_[--watched_count_];
+    told_[w.from] = 0;
+    room_.doors_[self_].dirty[w.from / 64].fetch_or(std::uint64_t{1} << (w.from % 64), std::memory_order_relaxed);
+  }
+  return true;
 }
 
 bool mail_poller::receive_foreign() noexcept {
@@ -110,6 +172,11 @@ bool mail_poller::publish() noexcept {
 
 bool mail_poller::try_sleep() noexcept {
   auto& door = room_.doors_[self_];
+  if (watched_count_ > 0) {
+    watch_none();
+    return false;  // they are looked into once more
+  }
+  std::ranges::fill(told_, 0U);
   door.asleep.store(true, std::memory_order_seq_cst);
   bool quiet = targets_.empty() && door.foreign.load(std::memory_order_seq_cst) == nullptr;
   for (std::size_t word = 0; quiet && word < room_.mask_words_; ++word) {

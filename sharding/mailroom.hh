@@ -11,8 +11,13 @@
 // then reads `asleep`; the receiver sets `asleep` and then reads the mask. Both steps are sequentially
 // consistent, so at least one of them sees the other. A shard looks only into lanes whose bit is set, so the
 // idle cost does not grow with the number of shards.
+// A bit that is set and taken away for each batch costs both sides. So a busy lane is watched: the receiver looks into it at each
+// poll, and the sender, who sees `watched`, sets no bit. It needs no barrier between its publishing and its look either:
+// the receiver, before it relies on the bit again, has the kernel put one into every thread (membarrier(2), the expedited
+// private one). Where the kernel has none, no lane is watched.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -55,12 +60,16 @@ class mailroom {
     alignas(64) std::unique_ptr<std::atomic<std::uint64_t>[]> dirty;  // NOLINT: sized at run time
   };
 
+  /// A full barrier in every thread of the process; false where the kernel refuses it.
+  static bool barrier_everywhere() noexcept;
+
   lane& lane_between(shard_id from, shard_id to) noexcept { return *lanes_[from * shards_ + to]; }
   bool publish(lane& way, shard_id from, shard_id to) noexcept;
   void knock(door& d) noexcept;
 
   shard_id shards_;
   std::size_t mask_words_;
+  const bool may_watch_;
   std::vector<std::unique_ptr<lane>> lanes_;  // null on the diagonal
   std::unique_ptr<door[]> doors_;             // NOLINT: not movable, sized at run time
 };
@@ -75,15 +84,12 @@ class mail_poller final : public poller {
   void woken() noexcept override;
 
   /// Sends a task from this shard to another one; it leaves at the end of the pass at the latest. REQUIRES: to is another.
-  void send(task& t, shard_id to) noexcept {
+  [[gnu::always_inline]] void send(task& t, shard_id to) noexcept {
     outgoing& out = outgoing_[to];
     out.way->push(t);
     ++sent_;
+    if (!out.listed) list(out, to);
     if (out.way->unpublished() >= mailroom::publish_at) room_.publish(*out.way, self_, to);
-    if (!out.listed && out.way->unpublished() > 0) {
-      out.listed = true;
-      targets_.push_back(to);
-    }
   }
 
   /// The same, and it leaves now, with what was sent there before: for what is long awaited, or long in the making.
@@ -102,15 +108,34 @@ class mail_poller final : public poller {
     bool listed = false;  // in targets_
   };
 
+  /// A lane that the receiver looks into without being told.
+  struct watched {
+    lane* way = nullptr;
+    shard_id from = 0;
+    std::uint32_t empty_looks = 0;  // in a row
+  };
+  static constexpr std::size_t watched_max = 8;
+  static constexpr std::uint32_t batches_to_watch = 64;      // told of, without a sleep in between
+  static constexpr std::uint32_t empty_looks_max = 100'000;  // then it is no longer watched: some ms
+
+  /// What is unpublished at the end of the pass is published then.
+  void list(outgoing& out, shard_id to) noexcept;
   bool receive_foreign() noexcept;
   bool publish() noexcept;
+  bool receive_watched() noexcept;
+  void was_told_of(shard_id from) noexcept;
+  /// Relies on being told again; false where the kernel refuses that.
+  bool watch_none() noexcept;
 
   mailroom& room_;
   shard_id self_;
   std::vector<outgoing> outgoing_;  // by target shard
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
-  std::vector<shard_id> targets_;  // whose lanes have something unpublished; capacity for all
+  std::vector<shard_id> targets_;    // whose lanes have something unpublished; capacity for all
+  std::vector<std::uint32_t> told_;  // batches by sender, since the last sleep
+  std::array<watched, watched_max> watched_{};
+  std::size_t watched_count_ = 0;
 };
 
 }  // namespace atoll_root::atoll

@@ -74,6 +74,7 @@ struct method_body<Tag, true> {
     streams->call_ended();
     message->core()->close_stream(streams->place());
   }
+  void retarget(shard_id to) noexcept { streams->set_to(to); }
 
   template <std::size_t I>
   auto argument() {
@@ -180,6 +181,47 @@ struct method_call : work_options<Tag> {
 
   method_body<Tag> body;
 };
+
+/// A call that goes to the shard that has a slot.
+template <class Call>
+struct slot_call : Call {
+  slot_call(Call&& call, slot_map& all, slot_id which) : Call(std::move(call)), slots(&all), slot(which) {}
+
+  void in_record(call_message& message, call_caller& caller) noexcept {
+    caller.goes_by_slot(*slots, slot);
+    if constexpr (requires { Call::in_record(message, caller); }) Call::in_record(message, caller);
+  }
+  void retarget(shard_id to) noexcept {
+    if constexpr (requires { this->body.retarget(to); }) this->body.retarget(to);
+  }
+
+  slot_map* slots;
+  slot_id slot;
+};
+
+/// Starts a call of a method on the shard that owns a key with this hash.
+template <class Tag, bool HasSlots, class MakeWork, class... A>
+auto start_by_hash(service_core* core, std::uint64_t hash, duration timeout, MakeWork work, A&&... arguments) {
+  if constexpr (HasSlots) {
+    slot_map& slots = core->slots();
+    const slot_id slot = slot_of_hash(hash, slots.count());
+    const auto by_slot = [&work, &slots, slot](method_body<Tag>&& body) {
+      return slot_call(work(std::move(body)), slots, slot);
+    };
+    return start_method<Tag>(core, slots.owner(slot), timeout, by_slot, std::forward<A>(arguments)...);
+  } else {
+    return start_method<Tag>(core, shard_of_hash(hash, core->shards()), timeout, work, std::forward<A>(arguments)...);
+  }
+}
+
+/// The same of a sharded service.
+template <class Tag, class... A>
+auto call_by_hash(service_core* core, std::uint64_t hash, duration timeout, A&&... arguments) {
+  using service = typename method_traits<Tag>::service;
+  const auto work = [](method_body<Tag>&& body) { return method_call<Tag>{{}, std::move(body)}; };
+  return start_by_hash < Tag,
+         options_of_service<service>().slots != 0 > (core, hash, timeout, work, std::forward<A>(arguments)...);
+}
 
 /// Calls one described method on a shard.
 template <class Tag, class... A>

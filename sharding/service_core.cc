@@ -3,34 +3,34 @@
 #include <atoll/sharding/service_core.hh>
 
 #include <atoll/sharding/call.hh>
+#include <atoll/sharding/shard_local.hh>
 
 namespace atoll_root::atoll {
 
-void* service_core::enter() noexcept {
-  slot& s = local();
-  if (s.closed) return nullptr;
-  ++s.serving;
-  return s.instance;
-}
-
-void service_core::leave() noexcept {
-  slot& s = local();
-  if (--s.serving == 0 && s.drained) s.drained->set_value();
+service_core::service_core(service_shape shape, shard_id shards) : shape_(std::move(shape)), sites_(shards) {
+  // An address tells services apart.
+  const std::uint64_t id = (reinterpret_cast<std::uintptr_t>(this) >> 4) & 0x7fff'ffff'ffffU;
+  for (auto& each : sites_) {
+    for (const auto& bound : shape_.bounds) each.bounds.emplace_back(bound);
+    if (has_slots()) each.slots.emplace(id, shape_.slots, shards);
+  }
 }
 
 void service_core::open(void* instance, const std::vector<std::string_view>& groups) {
-  slot& s = local();
+  site& s = local();
   ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
+  service_stats& stats = local_sharding().stats.of(shape_.name, shape_.methods);
   std::vector<std::optional<group_id>> found;
   found.reserve(groups.size());
-  for (const auto name : groups) {
-    found.push_back(this_shard().tasks.find(name));
-    if (name.empty() || found.back()) continue;
+  for (const auto group : groups) {
+    found.push_back(this_shard().tasks.find(group));
+    if (group.empty() || found.back()) continue;
     error(status_code::not_found,
-          name_ + ": shard " + std::to_string(this_shard_id()) + " has no scheduling group " + std::string(name))
+          name() + ": shard " + std::to_string(this_shard_id()) + " has no scheduling group " + std::string(group))
         .raise();
   }
   s.groups = std::move(found);
+  s.stats = &stats;
   s.instance = instance;
   s.closed = false;
   s.streams_ended = false;
@@ -45,7 +45,7 @@ struct service_core::impatience final : timer_node {
 };
 
 future<void*> service_core::close(duration patience) {
-  slot& s = local();
+  site& s = local();
   s.closed = true;
   end_streams();
   impatience limit(*this);
@@ -62,14 +62,14 @@ future<void*> service_core::close(duration patience) {
 }
 
 void service_core::serves_on(call_context& call) noexcept {
-  slot& s = local();
+  site& s = local();
   if (s.calls_ended) [[unlikely]]
     return call.cancel(is_stopping());
   s.calls.push_back(call);
 }
 
 void service_core::end_calls() noexcept {
-  slot& s = local();
+  site& s = local();
   s.calls_ended = true;
   if (s.calls.empty()) return;
   const error why = is_stopping();
@@ -77,11 +77,11 @@ void service_core::end_calls() noexcept {
 }
 
 std::optional<error> service_core::open_stream(open_streams& place, call_message& call) {
-  slot& s = local();
+  site& s = local();
   if (s.streams_ended) return is_stopping();
-  if (s.streams_open >= streams_max_) {
+  if (s.streams_open >= shape_.streams_max) {
     return error(status_code::resource_exhausted,
-                 name_ + ": " + std::to_string(streams_max_) + " calls with streams are open on this shard");
+                 name() + ": " + std::to_string(shape_.streams_max) + " calls with streams are open on this shard");
   }
   ++s.streams_open;
   place.call = &call;
@@ -96,7 +96,7 @@ void service_core::close_stream(open_streams& place) noexcept {
 }
 
 void service_core::end_streams() noexcept {
-  slot& s = local();
+  site& s = local();
   s.streams_ended = true;
   if (s.streams.empty()) return;
   const error why = is_stopping();
@@ -105,14 +105,14 @@ void service_core::end_streams() noexcept {
 
 error service_core::is_stopping() const noexcept {
   try {
-    return {status_code::unavailable, name_ + " is stopping"};
+    return {status_code::unavailable, name() + " is stopping"};
   } catch (const std::bad_alloc&) {
     return error(status_code::unavailable);
   }
 }
 
 error service_core::not_running() const {
-  return {status_code::unavailable, name_ + " is not running on shard " + std::to_string(this_shard_id())};
+  return {status_code::unavailable, name() + " is not running on shard " + std::to_string(this_shard_id())};
 }
 
 }  // namespace atoll_root::atoll

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// What a started service is underneath: one slot a shard, each with its instance and the calls it serves.
+// What a started service is underneath: one site a shard, each with its instance and the calls it serves.
 // Internal to atoll; users have sharded<S>.
 //
-// Shard rules: the vector of slots never changes; slot s is touched by shard s only. A core outlives all refs
-// to it: the runtime keeps it to the end, so a late call finds a closed slot and gets `unavailable`.
+// Shard rules: the vector of sites never changes; site s is touched by shard s only. A core outlives all refs
+// to it: the runtime keeps it to the end, so a late call finds a closed site and gets `unavailable`.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,9 @@
 
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/future/future.hh>
+#include <atoll/actors/sync/mutex.hh>
+#include <atoll/sharding/service_stats.hh>
+#include <atoll/sharding/slot_map.hh>
 #include <atoll/sharding/turns.hh>
 
 namespace atoll_root::atoll {
@@ -26,29 +29,26 @@ struct open_streams : list_hook {
   call_message* call = nullptr;
 };
 
+/// What the description of a service says of it.
+struct service_shape {
+  std::string_view name;
+  std::vector<std::string_view> methods{};
+  std::vector<turn_options> bounds{};  // of the service, then of each method; empty where there are none
+  std::uint32_t streams_max = 0;       // calls with streams that may be open at an instance
+  slot_id slots = 0;                   // 0: keys are placed by their hash alone
+};
+
 class service_core {
  public:
-  /// `bounds`: of the service, then of each method; empty where there are none. `streams_max`: calls with streams that may
-  /// be open at an instance.
-  service_core(std::string_view name, shard_id shards, const std::vector<turn_options>& bounds = {},
-               std::uint32_t streams_max = 0)
-      : name_(name), streams_max_(streams_max), slots_(shards) {
-    for (auto& each : slots_) {
-      for (const auto& bound : bounds) each.bounds.emplace_back(bound);
-    }
-  }
+  service_core(service_shape shape, shard_id shards);
   service_core(const service_core&) = delete;
   service_core& operator=(const service_core&) = delete;
   ~service_core() = default;
 
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] shard_id shards() const noexcept { return static_cast<shard_id>(slots_.size()); }
+  [[nodiscard]] std::string name() const { return std::string(shape_.name); }
+  [[nodiscard]] shard_id shards() const noexcept { return static_cast<shard_id>(sites_.size()); }
   /// Calls with streams that are open here.
   [[nodiscard]] std::uint32_t streams_open() const noexcept { return local().streams_open; }
-
-  /// This shard's instance for one call, which leave() ends; null where the service doesn't run here.
-  void* enter() noexcept;
-  void leave() noexcept;
 
   /// This shard's instance; null where there is none.
   [[nodiscard]] void* instance() const noexcept { return local().instance; }
@@ -66,19 +66,20 @@ class service_core {
   [[nodiscard]] void* instance_for_waiting() const noexcept { return local().calls_ended ? nullptr : local().instance; }
 
   /// Who may be served here and now, for a method (see call_message); null: everybody.
-  [[nodiscard]] turns* turns_of(std::size_t method) noexcept {
-    slot& s = local();
-    if (s.bounds.empty()) [[likely]]
-      return nullptr;
-    turns& own = s.bounds[method];
-    return own.bounded() ? &own : nullptr;
-  }
+  [[nodiscard]] turns* turns_of(std::size_t method) noexcept { return local().turns_of(method); }
 
   /// The scheduling group that a method is served in here; none: the caller's.
   [[nodiscard]] std::optional<group_id> group_of(std::size_t method) const noexcept {
     const auto& groups = local().groups;
     return method < groups.size() ? groups[method] : std::nullopt;
   }
+
+  /// Who has which slot, as this shard knows it. REQUIRES: has_slots().
+  [[nodiscard]] slot_map& slots() noexcept { return *local().slots; }
+  [[nodiscard]] bool has_slots() const noexcept { return shape_.slots != 0; }
+
+  /// What this shard counts of it; null where it never had an instance.
+  [[nodiscard]] service_stats* stats() const noexcept { return local().stats; }
 
   /// Counts a call with streams that begins here; the error why it may not.
   std::optional<error> open_stream(open_streams& place, call_message& call);
@@ -95,9 +96,14 @@ class service_core {
   /// Set while started: stops the service on all shards. Used by the runtime for what was left running.
   std::function<future<>()> stop_all;
 
- private:
-  struct alignas(64) slot {
+  // Shard 0's:
+  mutex one_move{"slots that move"};
+  status_counts slot_moves;
+
+  // For calls:
+  struct alignas(64) site {
     void* instance = nullptr;
+    service_stats* stats = nullptr;  // from the first open() on
     std::uint32_t serving = 0;
     bool closed = true;
     bool streams_ended = false;
@@ -108,17 +114,36 @@ class service_core {
     std::optional<promise<>> drained;
     std::vector<turns> bounds;
     std::vector<std::optional<group_id>> groups;  // by method
-  };
+    std::optional<slot_map> slots;
 
+    /// The instance for one call, which leave() ends; null where the service doesn't run here.
+    void* enter() noexcept {
+      if (closed) return nullptr;
+      ++serving;
+      return instance;
+    }
+    void leave() noexcept {
+      if (--serving == 0 && drained) [[unlikely]]
+        drained->set_value();
+    }
+    [[nodiscard]] turns* turns_of(std::size_t method) noexcept {
+      if (bounds.empty()) [[likely]]
+        return nullptr;
+      turns& own = bounds[method];
+      return own.bounded() ? &own : nullptr;
+    }
+  };
+  [[nodiscard]] site& here() noexcept { return local(); }
+
+ private:
   struct impatience;
 
   [[nodiscard]] error is_stopping() const noexcept;
-  slot& local() noexcept { return slots_[this_shard_id()]; }
-  [[nodiscard]] const slot& local() const noexcept { return slots_[this_shard_id()]; }
+  site& local() noexcept { return sites_[this_shard_id()]; }
+  [[nodiscard]] const site& local() const noexcept { return sites_[this_shard_id()]; }
 
-  std::string name_;
-  std::uint32_t streams_max_;
-  std::vector<slot> slots_;
+  const service_shape shape_;
+  std::vector<site> sites_;
 };
 
 }  // namespace atoll_root::atoll

@@ -77,7 +77,7 @@ class service_host {
   service_core& core() {
     // A core that only we hold is of a runtime that has ended.
     if (owned_ == nullptr || owned_.use_count() == 1) {
-      owned_ = std::make_shared<service_core>(service_description<S>::name, shard_count(), bounds(), streams_max());
+      owned_ = std::make_shared<service_core>(shape(), shard_count());
       local_sharding().cores.push_back(owned_);
     }
     return *owned_;
@@ -120,13 +120,17 @@ class service_host {
   }
 
  private:
-  static std::vector<turn_options> bounds() {
+  static service_shape shape() {
     if constexpr (requires {
-                    { S::bounds() } -> std::same_as<std::vector<turn_options>>;
+                    { S::shape() } -> std::same_as<service_shape>;
                   })
-      return S::bounds();
+      return S::shape();
     else
-      return bounds_of_service<S>();
+      return {.name = service_description<S>::name,
+              .methods = methods_of_service<S>(),
+              .bounds = bounds_of_service<S>(),
+              .streams_max = detail::options_of_service<S>().streams,
+              .slots = detail::options_of_service<S>().slots};
   }
 
   static std::vector<std::string_view> groups() {
@@ -136,13 +140,6 @@ class service_host {
       return S::groups();
     else
       return groups_of_service<S>();
-  }
-
-  static std::uint32_t streams_max() {
-    if constexpr (requires { S::streams_max(); })
-      return S::streams_max();
-    else
-      return detail::options_of_service<S>().streams;
   }
 
   void stop_at_the_end() {

@@ -46,9 +46,15 @@ struct sharding_local {
   stop_request stop;                                  // shard 0's
   rate_limit lost_messages{std::chrono::seconds(1)};  // the log's, of one-way ones that failed here
   // Counted for sharding_metrics.hh:
-  status_counts calls_served;                      // to services of this shard, answered
+  service_stats_table stats;                       // of calls to services of this shard
+  status_counts calls_refused;                     // to services that never ran here
   std::uint64_t foreign_calls = 0;                 // of foreign threads, begun here
   mutex making_groups{"create_scheduling_group"};  // shard 0's is used
+
+  /// Calls to services of this shard that were answered.
+  [[nodiscard]] std::uint64_t calls_served(status_code code) const noexcept {
+    return stats.ended(code) + calls_refused[code];
+  }
 };
 
 /// REQUIRES: a shard of a runtime runs this code.

@@ -27,6 +27,7 @@
 #include <atoll/sharding/key_hash.hh>
 #include <atoll/sharding/ref.hh>
 #include <atoll/sharding/service_host.hh>
+#include <atoll/sharding/slots.hh>
 
 namespace atoll_root::atoll {
 
@@ -83,6 +84,12 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     return fold(map(method, std::move(arguments)...), std::move(reduce), std::move(initial));
   }
 
+  /// Which shard has which keys, and how to change that: see slots.hh.
+  [[nodiscard]] slot_table<S> slots() const {
+    static_assert(detail::options_of_service<S>().slots != 0, "this service has no slots: say how many in its options");
+    return slot_table<S>(*core_);
+  }
+
   [[nodiscard]] service_core& core() const noexcept { return *core_; }
   [[nodiscard]] service_core* core_or_null() const noexcept { return core_; }
 
@@ -92,8 +99,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     static_assert(key != no_key, "this method has no key(...) in its ATOLL_METHOD: say which shard with .at(shard)");
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty sharded_ref");
     const auto hash = key_hash(std::get<key>(std::forward_as_tuple(arguments...)));
-    return detail::call_method<Tag>(core_, shard_of_hash(hash, core_->shards()), timeout_,
-                                    std::forward<A>(arguments)...);
+    return detail::call_by_hash<Tag>(core_, hash, timeout_, std::forward<A>(arguments)...);
   }
 
  protected:
@@ -122,11 +128,13 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
       return detail::invoke_and_await(bound);
     }
     [[nodiscard]] std::uint64_t key() const noexcept { return key_hashed; }
+    [[nodiscard]] std::size_t number() const noexcept { return described_number; }
 
     Method function;
     std::tuple<A...> packed;
     std::size_t method = 0;  // whose bounds hold
     std::uint64_t key_hashed = 0;
+    std::size_t described_number = service_stats::others;
   };
 
   /// A described method keeps its own bounds, however it is called.
@@ -134,11 +142,11 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   static void find_bounds(call_of_instance<Method, A...>& call) {
     if constexpr (std::is_member_function_pointer_v<Method>) {
       for_each_method<S>([&call]<class Tag>(Tag) {
-        if constexpr (detail::bounds_of<Tag> != 0 &&
-                      std::is_same_v<std::remove_const_t<decltype(Tag::pointer)>, Method>) {
+        if constexpr (std::is_same_v<std::remove_const_t<decltype(Tag::pointer)>, Method>) {
           if (call.function != Tag::pointer) return;
+          call.described_number = detail::number_of<Tag>;
           call.method = detail::bounds_of<Tag>;
-          if constexpr (method_traits<Tag>::options.per_key) {
+          if constexpr (detail::bounds_of<Tag> != 0 && method_traits<Tag>::options.per_key) {
             constexpr auto key = method_traits<Tag>::key;
             using key_type = std::tuple_element_t<key, typename method_traits<Tag>::arguments>;
             call.key_hashed = key_hash(key_type(std::get<key>(call.packed)));

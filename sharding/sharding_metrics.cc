@@ -33,7 +33,7 @@ struct sharding_metrics::lanes {
   observable_gauge in_flight{calls, "in_flight", "Calls under way to other shards.",
                              [this] { return over_outboxes(local, &outbox::in_flight); }};
   observable_status_counts served{calls, "served_total", "Calls that services of this shard answered.",
-                                  [this](status_code code) { return local.calls_served[code]; }};
+                                  [this](status_code code) { return local.calls_served(code); }};
   metric_group foreign{shard_metrics(), "atoll_foreign_calls"};
   observable_counter foreign_begun{foreign, "total", "Calls of foreign threads that began.", &local.foreign_calls};
   observable_gauge foreign_in_flight{foreign, "in_flight", "Calls of foreign threads on their way or under way.",

@@ -13,13 +13,6 @@ std::uint64_t next_hold() noexcept {
   return (std::uint64_t{s.id} << 48) | ++s.turns_taken;
 }
 
-bool holds(const serial_hold* chain, std::uint64_t id) noexcept {
-  for (; chain != nullptr; chain = chain->above.get()) {
-    if (chain->id == id) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 void turns::take(line& l, call_message& call) noexcept {

@@ -31,10 +31,12 @@ class histogram {
   /// The error of quantile(), relative to the exact value: half a bucket.
   static constexpr double relative_error = 1.0 / 32;
 
-  void record(std::uint64_t value) noexcept {
-    ++buckets_[index_of(value)];
-    ++count_;
-    sum_ = saturating_sum(sum_, value);
+  /// `times`: as if it were recorded so often.
+  void record(std::uint64_t value, std::uint32_t times = 1) noexcept {
+    if (times == 0) return;
+    buckets_[index_of(value)] += times;
+    count_ += times;
+    sum_ = saturating_sum(sum_, saturating_product(value, times));
     min_ = std::min(min_, value);
     max_ = std::max(max_, value);
   }
@@ -108,6 +110,10 @@ class histogram {
   }
   static constexpr std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) noexcept {
     return a + b < a ? std::numeric_limits<std::uint64_t>::max() : a + b;
+  }
+  static constexpr std::uint64_t saturating_product(std::uint64_t a, std::uint32_t b) noexcept {
+    std::uint64_t product = 0;
+    return __builtin_mul_overflow(a, std::uint64_t{b}, &product) ? std::numeric_limits<std::uint64_t>::max() : product;
   }
 
   std::array<std::uint64_t, bucket_count> buckets_{};

@@ -125,7 +125,7 @@ auto shielded(F f) -> decltype(detail::invoke_and_await(f)) {
   auto context = context_ptr::make(values);
   // Who holds a turn holds it here, too.
   const call_context* current = this_shard().context;
-  if (context && current != nullptr) context->set_holders(current->holders(), current->own_turn());
+  if (context && current != nullptr) context->set_holders(current->holders(), current->own_holds());
   return detail::run_in(std::move(context), std::move(f));
 }
 

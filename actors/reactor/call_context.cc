@@ -6,12 +6,19 @@
 
 namespace atoll_root::atoll {
 
+bool holds(const serial_hold* chain, std::uint64_t id) noexcept {
+  for (; chain != nullptr; chain = chain->above.get()) {
+    if (chain->id == id) return true;
+  }
+  return false;
+}
+
 context_ptr context_ptr::make(const call_values& values) {
   if (values.is_default()) return {};
   call_context* spare = on_shard() ? std::exchange(this_shard().spare_context, nullptr) : nullptr;
   if (spare == nullptr) return below(nullptr, values);
   spare->values_ = values;
-  spare->own_turn_ = 0;
+  spare->own_holds_ = {};
   return context_ptr(spare);
 }
 
@@ -22,7 +29,7 @@ void context_ptr::free_spare(shard& s) noexcept {
 context_ptr context_ptr::below(call_context* parent, const call_values& values) {
   auto* made = ::new (pool_allocate(sizeof(call_context))) call_context(parent, values);
   if (parent != nullptr) {
-    made->set_holders(parent->holders_, parent->own_turn_);
+    made->set_holders(parent->holders_, parent->own_holds_);
     if (parent->reason_) {
       made->reason_ = *parent->reason_;
     } else {

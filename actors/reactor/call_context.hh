@@ -36,11 +36,23 @@ struct call_values {
   [[nodiscard]] bool is_default() const noexcept { return deadline == never && depth == 0 && trace_id == 0; }
 };
 
-/// A turn of a service that serves one call at a time, held by the call that this work serves or by one above it.
+/// What is held by the call that this work serves or by one above it, and by nobody else meanwhile, or by none that ends only
+/// when this work has: a turn of a service that serves one call at a time, a slot that may move.
 struct serial_hold {
   std::uint64_t id;
   std::uint32_t length;  // of the chain
   std::shared_ptr<const serial_hold> above;
+};
+
+/// True where one of the chain has this id.
+bool holds(const serial_hold* chain, std::uint64_t id) noexcept;
+
+/// Ids of what the call that this work serves holds itself; 0: nothing.
+struct own_hold_ids {
+  std::uint64_t turn = 0;
+  std::uint64_t slot = 0;
+
+  [[nodiscard]] bool any() const noexcept { return (turn | slot) != 0; }
 };
 
 /// A wait that can be cancelled. `on_cancel` is called at most once, with the hook taken out of its list; it
@@ -96,14 +108,14 @@ class call_context : list_hook {
   /// Why it was cancelled; null while it was not.
   [[nodiscard]] const error* reason() const noexcept { return reason_ ? &*reason_ : nullptr; }
 
-  /// The turns held for this work, for the calls it makes.
+  /// What is held for this work, for the calls it makes.
   [[nodiscard]] const std::shared_ptr<const serial_hold>& holders() const noexcept { return holders_; }
-  /// Those of the calls above, and the one of the call that this work serves; 0: none.
-  void set_holders(std::shared_ptr<const serial_hold> above, std::uint64_t own) noexcept {
+  [[nodiscard]] const own_hold_ids& own_holds() const noexcept { return own_holds_; }
+  /// By the calls above, and by the one that this work serves.
+  void set_holders(std::shared_ptr<const serial_hold> above, const own_hold_ids& own) noexcept {
     holders_ = std::move(above);
-    own_turn_ = own;
+    own_holds_ = own;
   }
-  [[nodiscard]] std::uint64_t own_turn() const noexcept { return own_turn_; }
 
   /// Leaves the list of calls that their service may end: the call it was made for is over.
   void served() noexcept { list_hook::unlink(); }
@@ -143,7 +155,7 @@ class call_context : list_hook {
   deadline_timer deadline_{*this};
   std::optional<error> reason_;
   std::shared_ptr<const serial_hold> holders_;
-  std::uint64_t own_turn_ = 0;
+  own_hold_ids own_holds_;
 };
 
 inline context_ptr::context_ptr(call_context* context) noexcept : context_(context) {

@@ -151,7 +151,7 @@ void reactor::run() {
     bool found = ran > 0;
     for (poller* p : pollers_) found = p->poll() || found;
     busy = busy || found;
-    since_full_pass_ += 1 + ran;
+    since_full_pass_ += std::max(ran, pass_counts);
     if (since_full_pass_ < full_pass_every) continue;
     since_full_pass_ = 0;
     if (poll_kernel(busy) || busy || !shard_.tasks.empty()) {

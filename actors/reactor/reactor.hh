@@ -8,7 +8,7 @@
 //
 // One pass: run ready tasks, at most `tasks_a_pass`, then ask the pollers in order: what other shards sent
 // comes first, because looking costs a few loads. The clock, the timers and the kernel cost 25 ns to 1 us to
-// ask, so they are asked once for each `full_pass_every` tasks or passes, whichever is sooner, and at each tick.
+// ask, so they are asked once for each `full_pass_every` tasks, a pass counting for `pass_counts` at least, and at each tick.
 // A shard without work spins for `spin_for`, then declares itself asleep and waits in the kernel until I/O, a
 // timer or another shard wakes it.
 // Shard rules: constructed and run on the thread that is to be the shard; stop() is called on the shard.
@@ -55,7 +55,8 @@ class reactor {
 
  private:
   static constexpr std::uint32_t tasks_a_pass = 256;
-  static constexpr std::uint32_t full_pass_every = 64;
+  static constexpr std::uint32_t full_pass_every = 256;
+  static constexpr std::uint32_t pass_counts = 4;
 
   std::uint32_t run_tasks() noexcept;
   void look(bool idle) noexcept;

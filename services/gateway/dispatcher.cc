@@ -60,12 +60,13 @@ result<dispatcher::route> dispatcher::find(std::string_view path, std::string_vi
     const auto hash = to.method->key(request);
     if (!hash) return hash.error();
     to.shard = shard_of_hash(*hash, shards);
+    to.key_hash = detail::some_hash(*hash);
   }
   return to;
 }
 
 future<std::string> dispatcher::dispatch(const route& to, std::string_view request) {
-  return to.method->call(*to.service->core, this_shard_id(), request);
+  return to.method->call(*to.service->core, this_shard_id(), to.key_hash, request);
 }
 
 }  // namespace atoll_root::atoll::services

@@ -25,6 +25,7 @@ class dispatcher {
     const service_binding* service = nullptr;
     const method_binding* method = nullptr;
     shard_id shard = 0;
+    std::uint64_t key_hash = 0;  // 0: none
   };
 
   /// `already_exists` where one of its name is, `failed_precondition` where one of the same package has another message

@@ -176,7 +176,7 @@ ATOLL_TEST(one_way, that_fails_is_logged_and_counted_where_it_was_served) {
   EXPECT_NE(told.find("one-way"), std::string::npos) << told;
   EXPECT_NE(told.find("test.v1.Journal"), std::string::npos) << told;
   EXPECT_NE(told.find("on purpose"), std::string::npos) << told;
-  const auto lost = [] { return atoll::local_sharding().calls_served[status_code::data_loss]; };
+  const auto lost = [] { return atoll::local_sharding().calls_served(status_code::data_loss); };
   EXPECT_EQ(co_await atoll::submit_to(1, lost), 1U);
   co_await journals.stop();
   // To one that doesn't run: the same, and no failure that nobody read.

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/service_stats.hh>
+
+#include <algorithm>
+#include <list>
+
+#include <atoll/actors/metrics/shard_metrics.hh>
+
+namespace atoll_root::atoll {
+
+std::uint32_t timed_calls::weigh_this(time_point look) noexcept {
+  const std::int64_t window = look.time_since_epoch().count() >> window_bits;
+  if (window != window_) {
+    window_ = window;
+    in_window_ = 0;
+  }
+  const std::uint32_t weight = weight_;
+  weight_ = until_next_ = ++in_window_ < each_of_first ? 1 : then_one_in;
+  return weight;
+}
+
+void timed_calls::record(duration took, std::uint32_t weight, const metric_group& group) noexcept {
+  if (values_ == nullptr) {
+    try {
+      values_ = std::make_unique<exported>(group);
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+  }
+  values_->values.record(static_cast<std::uint64_t>(std::max(took, duration::zero()).count()), weight);
+}
+
+struct service_stats::exported {
+  std::vector<metric_group> groups;  // by method
+  std::list<observable_counter> counters;
+  std::list<observable_gauge> gauges;
+};
+
+service_stats::service_stats(std::string_view service, const std::vector<std::string_view>& methods)
+    : described_(methods.size()),
+      methods_(std::make_unique<method_stats[]>(methods.size() + 1)),
+      exported_(std::make_unique<exported>()) {
+  for (std::size_t i = 0; i <= described_; ++i) {
+    method_stats& each = methods_[i];
+    const std::string method(i < described_ ? methods[i] : "(other)");
+    const auto& group = exported_->groups.emplace_back(
+        shard_metrics(), "atoll_method", metric_labels{{"service", std::string(service)}, {"method", method}});
+    export_code(i, status_code::ok);
+    exported_->gauges.emplace_back(group, "in_flight", "Calls that are served and wait for something.", &each.serving);
+    exported_->gauges.emplace_back(group, "queued", "Calls that wait for their turn.", &each.in_queue);
+  }
+}
+service_stats::~service_stats() = default;
+
+void service_stats::export_code(std::size_t number, status_code code) {
+  exported_->counters.emplace_back(
+      exported_->groups[number], "calls_total", "Calls that were answered.",
+      [&counted = methods_[number], code] { return counted.ended[code]; },
+      metric_labels{{"code", std::string(to_string(code))}});
+}
+
+void service_stats::took(std::size_t number, duration how_long, std::uint32_t weight) noexcept {
+  number = std::min(number, described_);
+  methods_[number].timed.record(how_long, weight, exported_->groups[number]);
+}
+
+void service_stats::failed(std::size_t number, status_code code) noexcept {
+  number = std::min(number, described_);
+  if (methods_[number].ended[code] == 0) {
+    try {
+      export_code(number, code);
+    } catch (const std::bad_alloc&) {
+      return;  // so that the next one is the first
+    }
+  }
+  methods_[number].ended.add(code);
+}
+
+std::uint64_t service_stats::ended(status_code code) const noexcept {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i <= described_; ++i) sum += methods_[i].ended[code];
+  return sum;
+}
+
+std::uint64_t service_stats_table::ended(status_code code) const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& [name, each] : all_) sum += each->ended(code);
+  return sum;
+}
+
+service_stats& service_stats_table::of(std::string_view name, const std::vector<std::string_view>& methods) {
+  auto& found = all_[{std::string(name), methods.size()}];
+  if (found == nullptr) found = std::make_unique<service_stats>(name, methods);
+  return *found;
+}
+
+}  // namespace atoll_root::atoll

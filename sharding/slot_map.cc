@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/sharding/slot_map.hh>
+
+#include <algorithm>
+
+#include <atoll/sharding/call.hh>
+
+namespace atoll_root::atoll {
+namespace {
+
+constexpr std::uint64_t is_of_a_slot = std::uint64_t{1} << 63;  // ids of turns don't have it: turns.cc
+
+}  // namespace
+
+slot_map::slot_map(std::uint64_t id, slot_id slots, shard_id shards) : id_(is_of_a_slot | id << 16), lines_(slots) {
+  ATOLL_ASSERT(slots <= slots_max && id < std::uint64_t{1} << 47, "at most 65,536 slots");
+  for (slot_id s = 0; s < slots; ++s) lines_[s].owner = static_cast<std::uint16_t>(std::uint64_t{s} * shards / slots);
+}
+
+slot_id slot_map::owned() const noexcept {
+  return static_cast<slot_id>(std::ranges::count_if(lines_, [](const line& l) { return l.owner == this_shard_id(); }));
+}
+
+std::uint64_t slot_map::waiting() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& [slot, each] : moving_) sum += each.waiting;
+  return sum;
+}
+
+bool slot_map::admit_to_held(slot_id slot, call_caller& call) noexcept {
+  line& l = lines_[slot];
+  moving& m = moving_.at(slot);
+  if (call.find_out_if_made_for(hold_of(slot)) && l.at == phase::held) {
+    ++l.under_way;
+    m.none_left.reset();
+    return true;
+  }
+  outbox_hook& place = call;
+  m.kept.push_back(place);
+  ++m.waiting;
+  return false;
+}
+
+void slot_map::hold(slot_id slot) {
+  if (lines_[slot].at != phase::open) return;
+  moving& m = moving_[slot];
+  if (lines_[slot].under_way == 0) m.none_left.set();
+  lines_[slot].at = phase::held;
+}
+
+future<> slot_map::drained(slot_id slot) {
+  while (lines_[slot].under_way > 0) co_await or_fail(moving_.at(slot).none_left.wait());
+}
+
+bool slot_map::seal(slot_id slot) noexcept {
+  lines_[slot].at = phase::sealed;
+  return lines_[slot].under_way == 0;
+}
+
+void slot_map::unseal(slot_id slot) noexcept {
+  line& l = lines_[slot];
+  if (l.at != phase::sealed) return;
+  l.at = phase::held;
+  moving& m = moving_.at(slot);
+  intrusive_list<outbox_hook> stay;
+  while (outbox_hook* place = m.kept.pop_front()) {
+    auto& call = static_cast<call_caller&>(*place);
+    if (call.is_made_for_its_slot()) {
+      --m.waiting;
+      ++l.under_way;
+      m.none_left.reset();
+      call.released(l.owner);
+    } else {
+      stay.push_back(*place);
+    }
+  }
+  m.kept.splice(stay);
+}
+
+void slot_map::release(slot_id slot, shard_id owner) noexcept {
+  line& l = lines_[slot];
+  l.owner = static_cast<std::uint16_t>(owner);
+  l.at = phase::open;
+  const auto at = moving_.find(slot);
+  if (at == moving_.end()) return;
+  while (outbox_hook* place = at->second.kept.pop_front()) {
+    ++l.under_way;
+    static_cast<call_caller&>(*place).released(owner);
+  }
+  moving_.erase(at);
+}
+
+}  // namespace atoll_root::atoll
