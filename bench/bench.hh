@@ -40,11 +40,13 @@ struct benchmark {
 
 /// The benches of a file.
 std::vector<benchmark> alloc_benches();
+std::vector<benchmark> compile_benches();
 std::vector<benchmark> coroutine_benches();
 std::vector<benchmark> future_benches();
 std::vector<benchmark> lane_benches();
 std::vector<benchmark> service_benches();
 std::vector<benchmark> rpc_benches();
+std::vector<benchmark> shards_benches();
 std::vector<benchmark> start_benches();
 std::vector<benchmark> stream_benches();
 std::vector<benchmark> sync_benches();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <atoll/sharding/app.hh>
+#include <atoll/sharding/application.hh>
 #include <atoll/sharding/keyed.hh>
 
 constexpr std::int64_t accounts_in_all = 100;
@@ -33,6 +34,7 @@ ATOLL_SERVICE(ledger, "bank.Ledger", ATOLL_METHOD(load, key(account)), ATOLL_MET
 
 class account : public atoll::actor<account, std::string> {
  public:
+  using depends_on = atoll::dependencies<ledger>;
   explicit account(ledger& stored) : stored_(stored) {}
 
   atoll::future<> on_activate() { balance_ = co_await stored_.load(key()); }
@@ -58,6 +60,7 @@ ATOLL_SERVICE(account, "bank.Account", ATOLL_METHOD(withdraw, amount), ATOLL_MET
 /// Moves money. An account that called another would keep both busy, and two that called each other would wait for ever.
 class teller {
  public:
+  using depends_on = atoll::dependencies<account>;
   explicit teller(atoll::keyed_ref<account> accounts) : accounts_(accounts) {}
 
   atoll::future<> transfer(std::string from, std::string to, std::int64_t amount) {
@@ -97,12 +100,12 @@ atoll::future<std::int64_t> total(atoll::keyed_ref<account> accounts) {
 }
 
 atoll::future<int> demo() {
-  atoll::sharded<ledger> ledgers;
-  co_await ledgers.start();
-  atoll::keyed<account> accounts;
-  co_await accounts.start({.active_max = 20}, ledgers.ref());  // more than that come and go
-  atoll::sharded<teller> tellers;
-  co_await tellers.start(accounts.ref());
+  atoll::application app(
+      atoll::part<teller>(), atoll::part<ledger>(),
+      atoll::part<atoll::keyed<account>>(atoll::keyed_options{.active_max = 20}));  // more come and go
+  co_await app.start();
+  auto& accounts = app.get<atoll::keyed<account>>();
+  auto& tellers = app.get<teller>();
 
   const auto before = co_await total(accounts.ref());
   const int refused = co_await tellers.map_reduce(&teller::work, std::plus<>{}, 0, 2'000);
@@ -111,9 +114,7 @@ atoll::future<int> demo() {
   std::printf("in all accounts: %lld before, %lld after\n", static_cast<long long>(before),
               static_cast<long long>(after));
 
-  co_await tellers.stop();
-  co_await accounts.stop();
-  co_await ledgers.stop();
+  co_await app.stop();
   co_return before == after&& after == accounts_in_all* first_balance ? 0 : 1;
 }
 

@@ -99,8 +99,7 @@ future<> cluster_ref::all_up() const {
 
 service_core& cluster::core_or_new() {
   if (owned_ == nullptr || owned_.use_count() == 1) {
-    owned_ = std::make_shared<service_core>(service_shape{.name = "cluster"}, shard_count());
-    local_sharding().cores.push_back(owned_);
+    owned_ = service_core::make({.name = "cluster"});
     core_ = owned_.get();
   }
   return *core_;

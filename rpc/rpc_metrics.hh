@@ -15,7 +15,7 @@
 #include <string>
 
 #include <atoll/actors/metrics/shard_metrics.hh>
-#include <atoll/actors/metrics/status_counts.hh>
+#include <atoll/actors/metrics/status_metric.hh>
 
 namespace atoll_root::atoll::rpc {
 

@@ -331,6 +331,12 @@ constexpr void for_each_method(F f) {
 #define ATOLL_DETAIL_METHOD_TAG(Class, method) \
   ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_TAG_, Class, ATOLL_DETAIL_UNWRAP method)
 #define ATOLL_DETAIL_METHOD_TAG_(Class, method, names, ...)                                                         \
+  static_assert(                                                                                                    \
+      []<class Service>(std::type_identity<Service>) {                                                              \
+        return requires { std::type_identity<decltype(&Service::method)>(); };                                      \
+      }(std::type_identity<Class>()),                                                                               \
+      "a method's name, " #method                                                                                   \
+      ", is no single member function of this class: it is overloaded, a template, private or not there");          \
   struct method_##method {                                                                                          \
     static constexpr auto pointer = &Class::method;                                                                 \
     [[maybe_unused]] static constexpr std::string_view name = #method;                                              \

@@ -150,7 +150,7 @@ std::vector<fact> facts_of(const machine_info& machine) {
       address_space_of(machine),
       huge_pages_of(machine),
       unused(machine.io_uring, "io_uring", "epoll does its work"),
-      unused(machine.membarrier, "membarrier", "a shard that goes to sleep pays for a full memory barrier"),
+      usable(machine.membarrier, "membarrier", "each batch of messages costs its sender a barrier"),
       std::move(loop),
       usable(machine.pinning, "pinning", "the system moves shards between processors"),
       unused(machine.perf_event, "perf_event", "stalls are found by a timer, a little later"),

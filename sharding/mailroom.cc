@@ -8,13 +8,23 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
+#include <system_error>
 
+#include <atoll/actors/base/log.hh>
 #include <atoll/sharding/shard_local.hh>
 
 namespace atoll_root::atoll {
 namespace {
 
 bool membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0U, 0) == 0; }
+
+bool may_use_barriers() {
+  if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)) return true;
+  log_warning("membarrier refused ({}): each batch of messages costs its sender a barrier",
+              std::generic_category().message(errno));
+  return false;
+}
 
 }  // namespace
 
@@ -23,7 +33,7 @@ bool mailroom::barrier_everywhere() noexcept { return membarrier(MEMBARRIER_CMD_
 mailroom::mailroom(shard_id shards)
     : shards_(shards),
       mask_words_((shards + 63) / 64),
-      may_watch_(shards > 1 && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)),
+      may_watch_(shards > 1 && may_use_barriers()),
       lanes_(static_cast<std::size_t>(shards) * shards),
       doors_(std::make_unique<door[]>(shards)) {
   for (shard_id to = 0; to < shards; ++to) {

@@ -3,6 +3,7 @@
 #include <atoll/sharding/outbox.hh>
 
 #include <atoll/actors/metrics/shard_metrics.hh>
+#include <atoll/actors/metrics/status_metric.hh>
 #include <atoll/sharding/call.hh>
 
 namespace atoll_root::atoll {

@@ -16,6 +16,12 @@ service_core::service_core(service_shape shape, shard_id shards) : shape_(std::m
   }
 }
 
+std::shared_ptr<service_core> service_core::make(service_shape shape) {
+  auto core = std::make_shared<service_core>(std::move(shape), shard_count());
+  local_sharding().cores.push_back(core);
+  return core;
+}
+
 void service_core::open(void* instance, const std::vector<std::string_view>& groups) {
   site& s = local();
   ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
@@ -28,6 +34,12 @@ void service_core::open(void* instance, const std::vector<std::string_view>& gro
     error(status_code::not_found,
           name() + ": shard " + std::to_string(this_shard_id()) + " has no scheduling group " + std::string(group))
         .raise();
+  }
+  if (has_slots()) {
+    std::function<std::uint64_t(status_code)> moves;
+    if (this_shard_id() == 0) moves = [this](status_code code) { return slot_moves[code]; };
+    stats.export_slots([this] { return static_cast<double>(slots().owned()); },
+                       [this] { return static_cast<double>(slots().waiting()); }, moves);
   }
   s.groups = std::move(found);
   s.stats = &stats;

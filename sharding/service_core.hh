@@ -41,6 +41,8 @@ struct service_shape {
 class service_core {
  public:
   service_core(service_shape shape, shard_id shards);
+  /// One that the runtime keeps to its end.
+  static std::shared_ptr<service_core> make(service_shape shape);
   service_core(const service_core&) = delete;
   service_core& operator=(const service_core&) = delete;
   ~service_core() = default;

@@ -12,7 +12,6 @@
 #include <atoll/actors/base/log.hh>
 #include <atoll/sharding/describe.hh>
 #include <atoll/sharding/service_life.hh>
-#include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/start_arguments.hh>
 
 namespace atoll_root::atoll {
@@ -77,8 +76,7 @@ class service_host {
   service_core& core() {
     // A core that only we hold is of a runtime that has ended.
     if (owned_ == nullptr || owned_.use_count() == 1) {
-      owned_ = std::make_shared<service_core>(shape(), shard_count());
-      local_sharding().cores.push_back(owned_);
+      owned_ = service_core::make(shape());
     }
     return *owned_;
   }

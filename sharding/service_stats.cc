@@ -4,10 +4,22 @@
 
 #include <algorithm>
 #include <list>
+#include <optional>
 
 #include <atoll/actors/metrics/shard_metrics.hh>
+#include <atoll/actors/metrics/status_metric.hh>
 
 namespace atoll_root::atoll {
+
+struct timed_calls::exported {
+  explicit exported(const metric_group& group)
+      : metric(group, "seconds", "How long calls took.", values, nanoseconds_as_seconds) {}
+  histogram values;
+  observable_histogram metric;
+};
+
+timed_calls::timed_calls() = default;
+timed_calls::~timed_calls() = default;
 
 std::uint32_t timed_calls::weigh_this(time_point look) noexcept {
   const std::int64_t window = look.time_since_epoch().count() >> window_bits;
@@ -35,10 +47,13 @@ struct service_stats::exported {
   std::vector<metric_group> groups;  // by method
   std::list<observable_counter> counters;
   std::list<observable_gauge> gauges;
+  std::optional<observable_status_counts> moves;
+  bool has_slots = false;
 };
 
 service_stats::service_stats(std::string_view service, const std::vector<std::string_view>& methods)
-    : described_(methods.size()),
+    : service_(service),
+      described_(methods.size()),
       methods_(std::make_unique<method_stats[]>(methods.size() + 1)),
       exported_(std::make_unique<exported>()) {
   for (std::size_t i = 0; i <= described_; ++i) {
@@ -58,6 +73,16 @@ void service_stats::export_code(std::size_t number, status_code code) {
       exported_->groups[number], "calls_total", "Calls that were answered.",
       [&counted = methods_[number], code] { return counted.ended[code]; },
       metric_labels{{"code", std::string(to_string(code))}});
+}
+
+void service_stats::export_slots(std::function<double()> owned, std::function<double()> waiting,
+                                 const std::function<std::uint64_t(status_code)>& moves) {
+  if (exported_->has_slots) return;
+  const metric_group group(shard_metrics(), "atoll_slots", {{"service", service_}});
+  exported_->gauges.emplace_back(group, "owned", "Slots that are this shard's.", std::move(owned));
+  exported_->gauges.emplace_back(group, "calls_waiting", "Calls that wait for a slot to move.", std::move(waiting));
+  if (moves) exported_->moves.emplace(group, "moves_total", "Moves of slots.", moves);
+  exported_->has_slots = true;
 }
 
 void service_stats::took(std::size_t number, duration how_long, std::uint32_t weight) noexcept {

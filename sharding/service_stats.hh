@@ -12,8 +12,8 @@
 // Shard rules: one shard's. Errors: none; what can't be exported, for want of memory, is counted all the same.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,16 +21,22 @@
 #include <utility>
 #include <vector>
 
-#include <atoll/actors/metrics/metrics.hh>
 #include <atoll/actors/metrics/status_counts.hh>
 #include <atoll/actors/reactor/clock.hh>
 
 namespace atoll_root::atoll {
 
+class metric_group;
+
 /// A histogram of how long calls took. Of those that begin within some 500 us the first eight are measured, then every 64th, for
 /// those since the last one: all where there are few, a sample where there are many.
 class timed_calls {
  public:
+  timed_calls();
+  timed_calls(const timed_calls&) = delete;
+  timed_calls& operator=(const timed_calls&) = delete;
+  ~timed_calls();
+
   /// For how many calls the one that begins now stands; 0: it is not measured. `look`: the loop's last.
   std::uint32_t weigh(time_point look) noexcept {
     if (--until_next_ > 0) [[likely]]
@@ -45,12 +51,7 @@ class timed_calls {
   static constexpr std::uint32_t then_one_in = 64;
   static constexpr int window_bits = 19;  // of ns
 
-  struct exported {
-    explicit exported(const metric_group& group)
-        : metric(group, "seconds", "How long calls took.", values, nanoseconds_as_seconds) {}
-    histogram values;
-    observable_histogram metric;
-  };
+  struct exported;
 
   std::uint32_t weigh_this(time_point look) noexcept;
 
@@ -78,8 +79,15 @@ class service_stats {
 
   /// Stands for what is no described method.
   static constexpr std::size_t others = static_cast<std::size_t>(-1);
-  [[nodiscard]] method_stats& method(std::size_t number) noexcept { return methods_[std::min(number, described_)]; }
+  [[nodiscard]] method_stats& method(std::size_t number) noexcept {
+    return methods_[number < described_ ? number : described_];
+  }
   [[nodiscard]] std::uint64_t ended(status_code code) const noexcept;
+  /// Exports what there is of slots: how many are this shard's, calls that wait for one to move and, where given, moves by outcome.
+  /// The functions are asked to the end of the shard. Does nothing the second time.
+  void export_slots(std::function<double()> owned, std::function<double()> waiting,
+                    const std::function<std::uint64_t(status_code)>& moves);
+
   void took(std::size_t number, duration how_long, std::uint32_t weight) noexcept;
 
   /// An outcome that is not `ok`, which is exported from its first time on.
@@ -90,6 +98,7 @@ class service_stats {
 
   void export_code(std::size_t number, status_code code);
 
+  std::string service_;
   std::size_t described_;
   std::unique_ptr<method_stats[]> methods_;  // NOLINT: sized once; the last: others
   std::unique_ptr<exported> exported_;

@@ -64,7 +64,4 @@ inline sharding_local& local_sharding() noexcept {
   return *local;
 }
 
-/// The number of shards of this process.
-inline shard_id shard_count() noexcept { return this_shard().count; }
-
 }  // namespace atoll_root::atoll

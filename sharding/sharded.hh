@@ -21,7 +21,7 @@
 
 #include <concepts>
 #include <functional>
-#include <ranges>
+#include <iterator>
 #include <vector>
 
 #include <atoll/sharding/key_hash.hh>
@@ -68,9 +68,10 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     return run_on(*this, std::move(others), method, std::tuple<A...>(std::move(arguments)...));
   }
   /// On the instances of these shards: any range of shard_id.
-  template <std::ranges::input_range Shards, class Method, class... A>
+  template <class Shards, class Method, class... A>
+    requires requires(const Shards& s) { std::begin(s) != std::end(s); }
   future<> on(const Shards& shards, Method method, A... arguments) const {
-    return run_on(*this, std::vector<shard_id>(std::ranges::begin(shards), std::ranges::end(shards)), method,
+    return run_on(*this, std::vector<shard_id>(std::begin(shards), std::end(shards)), method,
                   std::tuple<A...>(std::move(arguments)...));
   }
   /// The results by shard.

@@ -91,7 +91,7 @@ class state : public state_base {
     ::new (static_cast<void*>(&error_)) error(std::move(e));
     phase_ = phase::failure;
   }
-  void set_result(result<T> r) {
+  void set_result(result<T>&& r) {
     if (r.has_value()) {
       set_value(std::move(*r));
     } else {

@@ -127,6 +127,9 @@ inline shard& this_shard() noexcept {
 
 inline shard_id this_shard_id() noexcept { return this_shard().id; }
 
+/// The number of shards of this process.
+inline shard_id shard_count() noexcept { return this_shard().count; }
+
 /// The monotonic time now, read from the clock (some 25 ns).
 inline time_point mono_now() noexcept { return this_shard().time->now(); }
 

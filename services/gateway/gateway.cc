@@ -32,9 +32,8 @@ future<> gateway::start() {
   if (!port) co_await fail(std::move(port).error());
   engine_ = std::move(engine);
   address_ = {options_.address.host, *port};
-  core_ = std::make_shared<service_core>(service_shape{.name = "gateway"}, shard_count());
+  core_ = service_core::make({.name = "gateway"});
   core_->stop_all = [kept = engine_] { return kept->stop(); };
-  local_sharding().cores.push_back(core_);
   log_info("gateway listens on {}", address_.to_string());
 }
 

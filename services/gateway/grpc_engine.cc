@@ -16,7 +16,7 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/metrics/shard_metrics.hh>
-#include <atoll/actors/metrics/status_counts.hh>
+#include <atoll/actors/metrics/status_metric.hh>
 #include <atoll/services/gateway/reflection.hh>
 #include <atoll/sharding/foreign.hh>
 #include <atoll/sharding/topology.hh>

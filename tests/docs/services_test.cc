@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// The code of docs/services.md, and that it does what is said there.
+// The code of docs/define.md and docs/call.md, and that it does what is said there.
 #include <functional>
 #include <map>
 #include <memory>

@@ -87,7 +87,7 @@ void check_reply(std::string_view reply) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static atoll::service_core core("demo.v1.Store", 4);  // never started: nothing is called here
+  static atoll::service_core core({.name = "demo.v1.Store"}, 4);  // never started: nothing is called here
   static const auto binding = atoll::bind(atoll::sharded_ref<demo::store>(core));
   const auto input = fuzz::view(data, size);
   std::size_t method = 0;

@@ -134,7 +134,8 @@ ATOLL_TEST(gateway, metrics_count_calls_by_code) {
   };
   co_await on_thread(talk);
   const auto all = co_await atoll::collect_metrics();
-  EXPECT_EQ(demo::exported_metrics(all), demo::documented_metrics({"A shard", "Shards of a process", "Gateway"}));
+  EXPECT_EQ(demo::exported_metrics(all),
+            demo::documented_metrics({"A shard", "Shards of a process", "Lanes", "Services", "Gateway"}));
   const auto page = atoll::render_prometheus(all, {.sum_shards = true});
   const auto line = [port = s.gateway.address().port](const std::string& code, int count) {
     return "\natoll_gateway_calls_total{code=\"" + code + "\",port=\"" + std::to_string(port) + "\"} " +

@@ -294,7 +294,7 @@ CLUSTER_TEST(metrics_tell_what_links_and_servers_did) {
   static_cast<void>(co_await as_result(one.node.ref<counter>(2, 1).refuse(5, "because")));
   const auto all = co_await atoll::collect_metrics();
   EXPECT_EQ(demo::exported_metrics(all),
-            demo::documented_metrics({"A shard", "Shards of a process", "Nodes of a cluster"}));
+            demo::documented_metrics({"A shard", "Shards of a process", "Lanes", "Services", "Nodes of a cluster"}));
   const auto page = atoll::render_prometheus(all, {.sum_shards = true});
   const std::string first = R"(cluster="atoll",node="1")", second = R"(cluster="atoll",node="2")";
   const std::string ok = R"(,code="ok")", not_found = R"(,code="not_found")";

@@ -8,6 +8,7 @@
 #include <atoll/actors/future/combinators.hh>
 #include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/actors/sync/scope.hh>
+#include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/testing/atoll_test.hh>
 

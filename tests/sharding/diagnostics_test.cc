@@ -164,7 +164,7 @@ static_assert(atoll::sendable<std::vector<atoll::metrics_snapshot>>);
 
 ATOLL_TEST(diagnostics, the_names_are_those_of_the_documentation) {
   const auto all = co_await atoll::collect_metrics();
-  EXPECT_EQ(demo::exported_metrics(all), demo::documented_metrics({"A shard", "Shards of a process"}));
+  EXPECT_EQ(demo::exported_metrics(all), demo::documented_metrics({"A shard", "Shards of a process", "Lanes"}));
 }
 
 TEST(diagnostics, an_app_dumps_its_tasks_at_a_signal) {

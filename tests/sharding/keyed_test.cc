@@ -420,7 +420,8 @@ ATOLL_TEST(keyed, metrics_tell_about_actors) {
   static_cast<void>(co_await accounts.at("alice").read());
   static_cast<void>(co_await as_result(accounts.at("never").read()));
   const auto all = co_await atoll::collect_metrics();
-  EXPECT_EQ(demo::exported_metrics(all), demo::documented_metrics({"A shard", "Shards of a process", "Keyed actors"}));
+  EXPECT_EQ(demo::exported_metrics(all),
+            demo::documented_metrics({"A shard", "Shards of a process", "Lanes", "Services", "Keyed actors"}));
   std::map<std::string, double> sums;
   const auto number = []<class T>(const T& value) {
     if constexpr (std::is_arithmetic_v<T>) return static_cast<double>(value);

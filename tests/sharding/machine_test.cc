@@ -197,11 +197,7 @@ TEST(facts, what_is_refused_is_degraded_and_says_what_is_done_without) {
 TEST(facts, what_nothing_uses_yet_is_no_loss) {
   auto m = good_machine();
   m.io_uring = {true, {}};
-  m.membarrier = {false, "Function not implemented"};
   EXPECT_EQ(fact_named(m, "io_uring").found, "usable, not used yet: epoll does its work");
-  const auto refused = fact_named(m, "membarrier");
-  EXPECT_EQ(refused.state, atoll::fact_state::ok);
-  EXPECT_TRUE(refused.found.starts_with("refused: Function not implemented, not used yet: ")) << refused.found;
   EXPECT_NE(fact_named(m, "perf_event").found.find("not used yet"), std::string::npos);
 }
 

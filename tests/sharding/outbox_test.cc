@@ -3,6 +3,7 @@
 #include <atoll/sharding/outbox.hh>
 
 #include <atoll/actors/sync/condition_variable.hh>
+#include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/testing/atoll_test.hh>
 

@@ -141,6 +141,18 @@ TEST(histogram, sums_up_to_the_largest_number) {
   EXPECT_EQ(h.count(), 4U);
 }
 
+TEST(histogram, records_a_value_for_many) {
+  atoll::histogram many;
+  atoll::histogram one_by_one;
+  for (int i = 0; i < 64; ++i) one_by_one.record(1234);
+  many.record(1234, 64);
+  EXPECT_EQ(many, one_by_one);
+  many.record(1, 0);
+  EXPECT_EQ(many, one_by_one);
+  many.record(std::numeric_limits<std::uint64_t>::max() / 2, 3);
+  EXPECT_EQ(many.sum(), std::numeric_limits<std::uint64_t>::max());
+}
+
 TEST(histogram, forgets_when_it_is_reset) {
   auto h = of({7, 9});
   h.reset();
