@@ -119,7 +119,10 @@ future<> cluster::start() {
   if (!listener) co_await fail(std::move(listener).error());
   address_ = (*listener)->address();
   core.stop_all = [&core] { return stop_everywhere(core); };
-  const auto make = [&core, options = options_] { core.open(std::make_unique<rpc::node>(options, core).release()); };
+  const auto make = [&core, options = options_] {
+    core.prepare();
+    core.open(std::make_unique<rpc::node>(options, core).release());
+  };
   co_await with_context({}, [&make] { return on_all_shards(make); });
   {
     const detail::context_scope in_no_context(nullptr);  // what start() spawns outlives the caller

@@ -293,14 +293,24 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   struct leave_call {
     future<> operator()(void* instance) { return static_cast<actor_table*>(instance)->leave(actor_key, hash); }
     [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
+    void in_record(call_message& message, call_caller& /*caller*/) noexcept {
+      if (hold != 0) message.is_for_slot(hold);
+    }
     key_type actor_key;
     std::uint64_t hash;
+    std::uint64_t hold;  // a move of the actor's slot may wait for it; 0: without slots
   };
   void end_streams() noexcept override { this->core_->end_streams(); }
   void end_calls() noexcept override { this->core_->end_calls(); }
   future<> leave_in_turn(actor_entry& which) override {
     auto& e = static_cast<entry&>(which);
-    leave_call call{*e.key, key_hash(*e.key)};
+    const std::uint64_t hash = key_hash(*e.key);
+    std::uint64_t hold = 0;
+    if constexpr (options_of_service<Actor>().slots != 0) {
+      const slot_map& slots = this->core_->slots();
+      hold = slots.hold_of_move(slot_of_hash(hash, slots.count()));
+    }
+    leave_call call{*e.key, hash, hold};
     return start_call<void>(this->core_, this_shard_id(), no_timeout, std::move(call));
   }
 

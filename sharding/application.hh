@@ -175,7 +175,8 @@ class application {
   application& operator=(const application&) = delete;
   ~application() = default;
 
-  /// `options` hold for each part. Once, or again after stop().
+  /// `options` hold for each part, instead of the limits of default_options() (a minute to get ready, ten seconds to drain and to stop).
+  /// Once, or again after stop().
   future<> start(life_options options = application_phases::default_options()) {
     return phases_.start(std::move(options));
   }

@@ -26,9 +26,14 @@ class application_phases::phase {
 
   /// The first failure there was.
   static future<> run(phase& self) {
-    ++self.running_;
-    self.begin_all();
-    if (--self.running_ > 0) co_await self.all_.get_future();
+    while (true) {
+      ++self.running_;
+      self.begin_all();
+      if (--self.running_ > 0) co_await self.all_.emplace().get_future();
+      self.all_.reset();
+      if (!std::exchange(self.wants_memory_, false)) break;
+      co_await yield();
+    }
     if (self.first_) co_await fail(*self.first_);
   }
 
@@ -58,7 +63,15 @@ class application_phases::phase {
       const auto begin = [this, i] { return perform(*this, i); };
       auto running = detail::invoke_safely(begin);
       if (running.available() && running.failed()) {
-        ended(i, running.take_error());  // no memory
+        const error why = running.take_error();
+        if (direction_ == direction::up) {
+          ended(i, why);
+        } else {  // no memory: what needs to go goes later
+          steps_[i].at = progress::waits;
+          --running_;
+          wants_memory_ = true;
+          return;
+        }
       } else {
         steps_[i].running = std::move(running);
       }
@@ -73,7 +86,7 @@ class application_phases::phase {
     steps_[i].at = progress::done;
     if (!outcome && !first_) first_ = outcome.error();
     begin_all();
-    if (--running_ == 0) all_.set_value();
+    if (--running_ == 0 && all_) all_->set_value();
   }
 
   std::vector<part>& parts_;
@@ -83,7 +96,8 @@ class application_phases::phase {
   std::vector<step> steps_;
   std::size_t running_ = 0;
   std::optional<error> first_;
-  promise<> all_;
+  std::optional<promise<>> all_;
+  bool wants_memory_ = false;
 };
 
 life_options application_phases::default_options() {
@@ -139,8 +153,16 @@ future<> application_phases::start_in_order(application_phases& self, life_optio
     self.state_ = state::started;
     co_return;
   }
-  static_cast<void>(co_await as_result(stop_in_order(self)));
-  if (self.asked_to_stop_) co_await fail(status_code::cancelled, "the application was stopped while it started");
+  if (self.asked_to_stop_) started = error(status_code::cancelled, "the application was stopped while it started");
+  // Whoever waits for its end may destroy it then.
+  while (true) {
+    const auto stop = [&self] { return stop_in_order(self); };
+    auto stopped = detail::invoke_safely(stop);
+    const bool could_not_begin = stopped.available() && stopped.failed() && self.state_ != state::idle;
+    static_cast<void>(co_await as_result(std::move(stopped)));
+    if (!could_not_begin) break;
+    co_await yield();
+  }
   co_await fail(std::move(started).error());
 }
 
@@ -149,9 +171,13 @@ future<> application_phases::stop() {
   switch (state_) {
     case state::idle:
       return make_ready_future();
-    case state::started:
+    case state::started: {
       state_ = state::stopping;
-      return stop_in_order(*this);
+      const auto begin = [this] { return stop_in_order(*this); };
+      auto stopped = detail::invoke_safely(begin);
+      if (stopped.available() && stopped.failed() && state_ == state::stopping) state_ = state::started;  // no memory
+      return stopped;
+    }
     case state::starting:
       asked_to_stop_ = true;
       break;
@@ -161,12 +187,23 @@ future<> application_phases::stop() {
   return with_context({}, [this] { return settled_.wait(); });
 }
 
+/// Where there is no memory to begin with, it is asked again: what the part needs must not go before it.
+future<> application_phases::stop_surely(part& p) {
+  result<> stopped;
+  while (true) {
+    stopped = co_await as_result(detail::invoke_safely(p.stop));
+    if (!p.runs()) break;
+    co_await yield();
+  }
+  if (!stopped) co_await fail(std::move(stopped).error());
+}
+
 future<> application_phases::stop_in_order(application_phases& self) {
   self.end_.set();
   const auto always = [](bool /*failed*/) { return true; };
   phase draining(self.parts_, phase::direction::down, [](part& p) { return p.drain(); }, always);
   auto drained = co_await as_result(phase::run(draining));
-  phase stopping(self.parts_, phase::direction::down, [](part& p) { return p.stop(); }, always);
+  phase stopping(self.parts_, phase::direction::down, &stop_surely, always);
   auto stopped = co_await as_result(phase::run(stopping));
   self.settle();
   if (!drained) co_await fail(std::move(drained).error());
@@ -182,7 +219,9 @@ future<> application_phases::wait_for_end(application_phases& self) {
 future<> application_phases::failure() { return wait_for_end(*this); }
 
 future<> application_phases::stop_at_signal(application_phases& self) {
-  co_await stop_signal();
+  const auto signalled = co_await as_result(stop_signal());
+  if (!signalled && cancellation() != nullptr) co_return;
+  if (!signalled && !self.gave_up_) self.gave_up_ = signalled.error();  // deaf to signals it must not go on
   self.asked_to_stop_ = true;
   self.end_.set();
 }
@@ -206,7 +245,7 @@ future<> application_phases::run(life_options options) {
   }
   waiting.cancel();
   static_cast<void>(co_await as_result(std::move(signalled)));
-  if (!started && !asked_to_stop_) co_await fail(std::move(started).error());
+  if (!started && started.error().code() != status_code::cancelled) co_await fail(std::move(started).error());
   if (gave_up_) co_await fail(*gave_up_);
   if (!ended) co_await fail(std::move(ended).error());
   if (!stopped) co_await fail(std::move(stopped).error());

@@ -47,6 +47,7 @@ class application_phases {
   static future<> stop_at_signal(application_phases& self);
   static future<> start_in_order(application_phases& self, life_options options);
   static future<> stop_in_order(application_phases& self);
+  static future<> stop_surely(part& p);
   static future<> wait_for_end(application_phases& self);
   void on_event(const life_options& options, const service_event& event);
   /// All are stopped.

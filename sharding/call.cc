@@ -185,8 +185,9 @@ void call_caller::start(duration timeout) noexcept {
   }
   if (here.context != nullptr) here.context->add(*this);
   if (slots_ != nullptr) [[unlikely]] {
-    is_kept_ = !slots_->admit(slot_, *this);
-    if (is_kept_) return;
+    is_kept_ = true;  // as admit() may find that it waits for itself
+    if (!slots_->admit(slot_, *this)) return;
+    is_kept_ = false;
   }
   go();
 }
@@ -208,10 +209,18 @@ void call_caller::go() noexcept {
   }
 }
 
-bool call_caller::find_out_if_made_for(std::uint64_t hold) noexcept {
+bool call_caller::is_made_under(std::uint64_t hold) noexcept {
   const call_context* in = this_shard().context;
-  made_for_its_slot_ = in != nullptr && (in->own_holds().slot == hold || holds(in->holders().get(), hold));
-  return made_for_its_slot_;
+  return in != nullptr && (in->own_holds().slot == hold || holds(in->holders().get(), hold));
+}
+
+void call_caller::waits_for_itself() noexcept {
+  try {
+    on_cancel(this, error(status_code::failed_precondition,
+                          message_.core()->name() + ": a call for a slot that moves, made by what the move waits for"));
+  } catch (const std::bad_alloc&) {
+    on_cancel(this, error(status_code::failed_precondition));
+  }
 }
 
 void call_caller::released(shard_id to) noexcept {

@@ -155,7 +155,11 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
     message_.is_for_slot(slots.hold_of(slot));
   }
   /// True where it is made to serve, directly or not, a call for the same slot. For slot_map, which asks when it is made.
-  bool find_out_if_made_for(std::uint64_t hold) noexcept;
+  bool find_out_if_made_for(std::uint64_t hold) noexcept { return made_for_its_slot_ = is_made_under(hold); }
+  /// The same of what runs now.
+  [[nodiscard]] static bool is_made_under(std::uint64_t hold) noexcept;
+  /// It is kept, and given up with `failed_precondition`: what it waits for waits for it.
+  void waits_for_itself() noexcept;
   [[nodiscard]] bool is_made_for_its_slot() const noexcept { return made_for_its_slot_; }
   /// For slot_map: it was kept, and goes to this shard now.
   void released(shard_id to) noexcept;
@@ -206,7 +210,7 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   bool record_is_back_ = false;
   bool has_place_ = true;
   bool one_way_ = false;
-  bool is_kept_ = false;            // until its slot is released
+  bool is_kept_ = false;            // until its slot is released, or for ever
   bool made_for_its_slot_ = false;  // as of then
   slot_id slot_ = 0;
   std::uint32_t weight_ = 0;   // for how many calls began_ stands

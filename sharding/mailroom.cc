@@ -28,7 +28,11 @@ bool may_use_barriers() {
 
 }  // namespace
 
-bool mailroom::barrier_everywhere() noexcept { return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); }
+void mailroom::barrier_everywhere() noexcept {
+  if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return;
+  // Refused only later, by a filter of the program: no processor keeps a store to itself for so long.
+  ::usleep(1000);
+}
 
 mailroom::mailroom(shard_id shards)
     : shards_(shards),
@@ -129,20 +133,15 @@ void mail_poller::was_told_of(shard_id from) noexcept {
   watched_[watched_count_++] = {&way, from, 0};
 }
 
-bool mail_poller::watch_none() noexcept {
-  if (watched_count_ == 0) return true;
+void mail_poller::watch_none() noexcept {
   for (std::size_t i = 0; i < watched_count_; ++i) watched_[i].way->watch(false);
-  if (!mailroom::barrier_everywhere()) {
-    for (std::size_t i = 0; i < watched_count_; ++i) watched_[i].way->watch(true);
-    return false;
-  }
+  mailroom::barrier_everywhere();
   // What a sender published before that barrier is there to be seen, what it publishes now it tells.
   while (watched_count_ > 0) {
     const watched& w = watched_[--watched_count_];
     told_[w.from] = 0;
     room_.doors_[self_].dirty[w.from / 64].fetch_or(std::uint64_t{1} << (w.from % 64), std::memory_order_relaxed);
   }
-  return true;
 }
 
 bool mail_poller::receive_foreign() noexcept {

@@ -60,8 +60,8 @@ class mailroom {
     alignas(64) std::unique_ptr<std::atomic<std::uint64_t>[]> dirty;  // NOLINT: sized at run time
   };
 
-  /// A full barrier in every thread of the process; false where the kernel refuses it.
-  static bool barrier_everywhere() noexcept;
+  /// A full barrier in every thread of the process.
+  static void barrier_everywhere() noexcept;
 
   lane& lane_between(shard_id from, shard_id to) noexcept { return *lanes_[from * shards_ + to]; }
   bool publish(lane& way, shard_id from, shard_id to) noexcept;
@@ -124,8 +124,8 @@ class mail_poller final : public poller {
   bool publish() noexcept;
   bool receive_watched() noexcept;
   void was_told_of(shard_id from) noexcept;
-  /// Relies on being told again; false where the kernel refuses that.
-  bool watch_none() noexcept;
+  /// Relies on being told again.
+  void watch_none() noexcept;
 
   mailroom& room_;
   shard_id self_;

@@ -2,6 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/service_core.hh>
 
+#include <algorithm>
+
 #include <atoll/sharding/call.hh>
 #include <atoll/sharding/shard_local.hh>
 
@@ -22,9 +24,14 @@ std::shared_ptr<service_core> service_core::make(service_shape shape) {
   return core;
 }
 
-void service_core::open(void* instance, const std::vector<std::string_view>& groups) {
+void service_core::starts(const std::shared_ptr<service_core>& core) noexcept {
+  auto& all = local_sharding().cores;
+  const auto at = std::ranges::find(all, core);
+  if (at != all.end()) std::rotate(at, std::next(at), all.end());
+}
+
+void service_core::prepare(const std::vector<std::string_view>& groups) {
   site& s = local();
-  ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
   service_stats& stats = local_sharding().stats.of(shape_.name, shape_.methods);
   std::vector<std::optional<group_id>> found;
   found.reserve(groups.size());
@@ -43,6 +50,11 @@ void service_core::open(void* instance, const std::vector<std::string_view>& gro
   }
   s.groups = std::move(found);
   s.stats = &stats;
+}
+
+void service_core::open(void* instance) noexcept {
+  site& s = local();
+  ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
   s.instance = instance;
   s.closed = false;
   s.streams_ended = false;

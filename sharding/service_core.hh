@@ -43,6 +43,8 @@ class service_core {
   service_core(service_shape shape, shard_id shards);
   /// One that the runtime keeps to its end.
   static std::shared_ptr<service_core> make(service_shape shape);
+  /// It starts now: what is left running at the end of the runtime is stopped in the reverse order of the starts.
+  static void starts(const std::shared_ptr<service_core>& core) noexcept;
   service_core(const service_core&) = delete;
   service_core& operator=(const service_core&) = delete;
   ~service_core() = default;
@@ -55,9 +57,11 @@ class service_core {
   /// This shard's instance; null where there is none.
   [[nodiscard]] void* instance() const noexcept { return local().instance; }
 
-  /// Puts this shard's instance to work; `groups`: of its methods, by name, empty where they have none. Throws
-  /// status_error with `not_found` where this shard doesn't know one, and std::bad_alloc. REQUIRES: none there.
-  void open(void* instance, const std::vector<std::string_view>& groups = {});
+  /// What can fail of open(). `groups`: of its methods, by name, empty where they have none. Throws status_error with
+  /// `not_found` where this shard doesn't know one, and std::bad_alloc.
+  void prepare(const std::vector<std::string_view>& groups = {});
+  /// Puts this shard's instance to work. REQUIRES: prepared, none there.
+  void open(void* instance) noexcept;
   /// Refuses new calls and waits for those being served; then gives the instance back for destruction, null where there is
   /// none. What is still being served after `patience` is cancelled with `unavailable`, and what waits for its turn refused.
   future<void*> close(duration patience);
@@ -100,6 +104,8 @@ class service_core {
 
   // Shard 0's:
   mutex one_move{"slots that move"};
+  bool may_move_slots = false;                 // while it runs
+  std::optional<cancel_source> slot_draining;  // of the move under way
   status_counts slot_moves;
 
   // For calls:
@@ -129,7 +135,7 @@ class service_core {
         drained->set_value();
     }
     [[nodiscard]] turns* turns_of(std::size_t method) noexcept {
-      if (bounds.empty()) [[likely]]
+      if (method >= bounds.size()) [[likely]]
         return nullptr;
       turns& own = bounds[method];
       return own.bounded() ? &own : nullptr;

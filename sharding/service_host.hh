@@ -65,6 +65,7 @@ class service_host {
   ~service_host() {
     if (on_shard() && runs()) {
       log_warning("service {} dropped without stop(): it runs until the end of the process", owned_->name());
+      life_->forget_listener();
     }
   }
 
@@ -91,30 +92,32 @@ class service_host {
     ATOLL_ASSERT(!runs(), "start() of a started service");
     service_core& core = this->core();
     const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
+      core.prepare(groups());
       auto instance = std::apply([](const auto&... a) { return std::make_unique<S>(detail::arrive(a)...); }, packed);
       if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
-      core.open(instance.get(), groups());
-      instance.release();  // NOLINT(bugprone-unused-return-value): the core's, from here on
+      core.open(instance.release());  // the core's, from here on
     };
     const detail::context_scope none(nullptr);  // a service lives longer than who starts it
     const auto begin = [&] {
-      return bring_up(*this,
-                      std::make_shared<service_life>(core, detail::the_class_of<S>, options_, std::move(shards), make));
+      life_ = std::make_shared<service_life>(core, detail::the_class_of<S>, options_, std::move(shards), make);
+      owned_->stop_all = [life = life_] { return service_life::stop(life); };
+      service_core::starts(owned_);
+      return bring_up(owned_, life_);
     };
-    return detail::invoke_safely(begin);
+    auto started = detail::invoke_safely(begin);
+    if (started.available() && started.failed() && life_ != nullptr && !life_->start_has_begun()) {
+      core.stop_all = nullptr;  // no memory to begin with
+    }
+    return started;
   }
 
   future<> drain() { return runs() ? service_life::drain(life_) : make_ready_future(); }
 
-  /// In phases, as service_life.hh says.
+  /// In phases, as service_life.hh says. Ready when it has stopped, also for who comes while it stops.
   future<> stop() {
     if (!runs()) return make_ready_future();
-    owned_->stop_all = nullptr;
-    const auto stop_it = [this] { return service_life::stop(life_); };
-    auto stopped = detail::invoke_safely(stop_it);
-    // Without memory to begin with, it is as before.
-    if (stopped.available() && stopped.failed() && !life_->stop_has_begun()) stop_at_the_end();
-    return stopped;
+    const auto stop_it = [this] { return bring_down(owned_, life_); };
+    return detail::invoke_safely(stop_it);
   }
 
  private:
@@ -140,17 +143,21 @@ class service_host {
       return groups_of_service<S>();
   }
 
-  void stop_at_the_end() {
-    owned_->stop_all = [life = life_] { return service_life::stop(life); };
-  }
-
-  static future<> bring_up(service_host& self, std::shared_ptr<service_life> life) {
-    self.life_ = std::move(life);
-    self.stop_at_the_end();
-    auto made = co_await as_result(service_life::start(self.life_));
+  // The host may go before they end.
+  static future<> bring_up(std::shared_ptr<service_core> core, std::shared_ptr<service_life> life) {
+    auto made = co_await as_result(service_life::start(life));
     if (made) co_return;
-    static_cast<void>(co_await as_result(self.stop()));
+    while (core->stop_all != nullptr) {
+      const auto stop_it = [&core, &life] { return bring_down(core, life); };
+      static_cast<void>(co_await as_result(detail::invoke_safely(stop_it)));
+      if (core->stop_all != nullptr) co_await yield();  // there was no memory to begin with
+    }
     co_await fail(std::move(made).error());
+  }
+  static future<> bring_down(std::shared_ptr<service_core> core, std::shared_ptr<service_life> life) {
+    auto stopped = co_await as_result(service_life::stop(life));
+    if (life->has_stopped()) core->stop_all = nullptr;
+    if (!stopped) co_await fail(std::move(stopped).error());
   }
 
   life_options options_;

@@ -7,6 +7,7 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/combinators.hh>
+#include <atoll/sharding/slot_mover.hh>
 #include <atoll/sharding/submit.hh>
 
 namespace atoll_root::atoll {
@@ -70,22 +71,56 @@ service_life::service_life(service_core& core, const service_class& of, life_opt
       options_(std::move(options)),
       shards_(std::move(shards)),
       make_(std::move(make)),
-      supervisors_("supervision of " + core.name()) {}
+      supervisors_("supervision of " + core.name(), [this](const error& why) {
+        log_error("service {}: its supervision has ended: {}", class_.name, why.to_string());
+        tell(service_change::gave_up, 0, &why);
+      }) {}
 
 // In no caller's context: a deadline that passes half-way would leave half a service.
 
 future<> service_life::start(std::shared_ptr<service_life> self) {
-  return with_context({}, [self] { return self->start_in_phases(); });
+  self->start_has_begun_ = true;
+  const auto begin = [&self] { return with_context({}, [self] { return start_and_tell(self); }); };
+  auto started = detail::invoke_safely(begin);
+  if (started.available() && started.failed())
+    self->start_ended_.set();  // also where there was no memory to begin with
+  return started;
+}
+future<> service_life::start_and_tell(std::shared_ptr<service_life> self) {
+  const auto start = [&self] { return self->start_in_phases(); };
+  auto started = co_await as_result(detail::invoke_safely(start));
+  self->start_ended_.set();
+  if (!started) co_await fail(std::move(started).error());
 }
 future<> service_life::drain(std::shared_ptr<service_life> self) {
   return with_context({}, [self] { return self->drain_everywhere(); });
 }
 future<> service_life::stop(std::shared_ptr<service_life> self) {
-  return with_context({}, [self] { return self->stop_in_phases(); });
+  return with_context({}, [self] { return stop_and_tell(self); });
+}
+future<> service_life::stop_and_tell(std::shared_ptr<service_life> self) {
+  if (self->stop_has_begun_) {
+    while (!self->stopped_.is_set()) {
+      if (!co_await as_result(self->stopped_.wait())) co_await yield();  // no memory to wait with
+    }
+    co_return;
+  }
+  while (!self->start_ended_.is_set()) {
+    if (!co_await as_result(self->start_ended_.wait())) co_await yield();
+  }
+  const auto stop = [&self] { return self->stop_in_phases(); };
+  auto stopped = co_await as_result(detail::invoke_safely(stop));
+  if (!self->stop_has_begun_) co_await fail(std::move(stopped).error());
+  self->stopped_.set();
+  if (!stopped) co_await fail(std::move(stopped).error());
 }
 
 future<> service_life::start_in_phases() {
-  const auto make_here = [make = make_] { make(); };  // named: docs/compilers.md
+  if (core_.has_slots()) co_await submit_to(0, [this] { allow_moves(core_); });
+  const auto make_here = [make = make_] {       // named: docs/compilers.md
+    const detail::context_scope none(nullptr);  // its background work serves no call
+    make();
+  };
   co_await on_each(shards_, make_here);
   if (class_.ready != nullptr) {
     const auto get_ready = [this] { return call_hook(class_.ready, options_.ready_within); };
@@ -142,6 +177,12 @@ future<> service_life::stop_in_phases() {
   stop_has_begun_ = true;
   tell(service_change::stopping);
   co_await supervisors_.stop();
+  if (core_.has_slots()) {
+    // A slot on its way would be lost.
+    const auto end = [this] { return end_moves(core_); };
+    const auto ask = [&end] { return submit_to(0, end); };
+    while (!co_await as_result(detail::invoke_safely(ask))) co_await yield();
+  }
   result<void> first;
   for (const bool draining : both_phases) {
     bool begun = draining && drained_;
@@ -219,6 +260,7 @@ future<> service_life::supervise(shard_id shard) {
         if (!is_want_of_memory(destroyed)) break;
         co_await yield();
       }
+      if (cancellation() != nullptr) co_return;
       if (in_a_row++ == policy.restarts_max) {
         log_error("service {}: gave up on shard {} after {} restarts", class_.name, shard, policy.restarts_max);
         tell(service_change::gave_up, shard, &*why);
@@ -227,7 +269,10 @@ future<> service_life::supervise(shard_id shard) {
       static_cast<void>(co_await as_result(sleep(detail::retry_pause(pauses, in_a_row + 1))));
       if (cancellation() != nullptr) co_return;
       const auto begin_anew = [this, make = make_] {
-        make();
+        {
+          const detail::context_scope none(nullptr);
+          make();
+        }
         return call_hook(class_.ready, options_.ready_within);
       };
       const auto begin = [&] { return shielded([&] { return on_each(there, begin_anew); }); };

@@ -78,13 +78,20 @@ class service_life {
   // The life is kept until the future is ready.
   static future<> start(std::shared_ptr<service_life> self);
   static future<> drain(std::shared_ptr<service_life> self);
-  /// Drains where that wasn't done. Every phase is gone through; the first failure is the result.
+  /// Drains where that wasn't done; begins when a start under way has ended. Every phase is gone through; the first failure is the
+  /// result. While it stops, another one waits until it has.
   static future<> stop(std::shared_ptr<service_life> self);
 
-  /// False where stop() failed before it did anything.
-  [[nodiscard]] bool stop_has_begun() const noexcept { return stop_has_begun_; }
+  /// False where start() failed before it did anything.
+  [[nodiscard]] bool start_has_begun() const noexcept { return start_has_begun_; }
+  /// False also where stop() failed before it did anything.
+  [[nodiscard]] bool has_stopped() const noexcept { return stopped_.is_set(); }
+  /// Nobody is told any more: who was to be may have gone.
+  void forget_listener() noexcept { options_.on_event = nullptr; }
 
  private:
+  static future<> start_and_tell(std::shared_ptr<service_life> self);
+  static future<> stop_and_tell(std::shared_ptr<service_life> self);
   future<> start_in_phases();
   future<> drain_everywhere();
   future<> stop_in_phases();
@@ -109,7 +116,10 @@ class service_life {
   std::function<void()> make_;
   scope supervisors_;
   bool drained_ = false;
+  bool start_has_begun_ = false;
   bool stop_has_begun_ = false;
+  event start_ended_{"start of a service"};
+  event stopped_{"stop of a service"};
 };
 
 }  // namespace atoll_root::atoll

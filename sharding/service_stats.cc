@@ -115,9 +115,11 @@ std::uint64_t service_stats_table::ended(status_code code) const noexcept {
 }
 
 service_stats& service_stats_table::of(std::string_view name, const std::vector<std::string_view>& methods) {
-  auto& found = all_[{std::string(name), methods.size()}];
-  if (found == nullptr) found = std::make_unique<service_stats>(name, methods);
-  return *found;
+  const std::pair key(std::string(name), methods.size());
+  const auto found = all_.find(key);
+  if (found != all_.end()) return *found->second;
+  auto made = std::make_unique<service_stats>(name, methods);
+  return *all_.emplace(key, std::move(made)).first->second;
 }
 
 }  // namespace atoll_root::atoll

@@ -88,6 +88,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   /// Which shard has which keys, and how to change that: see slots.hh.
   [[nodiscard]] slot_table<S> slots() const {
     static_assert(detail::options_of_service<S>().slots != 0, "this service has no slots: say how many in its options");
+    ATOLL_ASSERT(core_ != nullptr, "slots() of an empty sharded_ref");
     return slot_table<S>(*core_);
   }
 

@@ -14,7 +14,7 @@ constexpr std::uint64_t is_of_a_slot = std::uint64_t{1} << 63;  // ids of turns 
 }  // namespace
 
 slot_map::slot_map(std::uint64_t id, slot_id slots, shard_id shards) : id_(is_of_a_slot | id << 16), lines_(slots) {
-  ATOLL_ASSERT(slots <= slots_max && id < std::uint64_t{1} << 47, "at most 65,536 slots");
+  ATOLL_ASSERT(slots <= slots_max && id < std::uint64_t{1} << 46, "at most 65,536 slots");
   for (slot_id s = 0; s < slots; ++s) lines_[s].owner = static_cast<std::uint16_t>(std::uint64_t{s} * shards / slots);
 }
 
@@ -39,6 +39,8 @@ bool slot_map::admit_to_held(slot_id slot, call_caller& call) noexcept {
   outbox_hook& place = call;
   m.kept.push_back(place);
   ++m.waiting;
+  if (call_caller::is_made_under(hold_of_move(slot))) [[unlikely]]
+    call.waits_for_itself();
   return false;
 }
 

@@ -39,7 +39,7 @@ class slot_map {
  public:
   static constexpr slot_id slots_max = 65'536;
 
-  /// `id`: tells the service's slots from those of others, in the low 47 bits. Slots are spread over the shards, neighbours together.
+  /// `id`: tells the service's slots from those of others, in the low 46 bits. Slots are spread over the shards, neighbours together.
   slot_map(std::uint64_t id, slot_id slots, shard_id shards);
 
   [[nodiscard]] slot_id count() const noexcept { return static_cast<slot_id>(lines_.size()); }
@@ -49,8 +49,11 @@ class slot_map {
 
   /// What calls that are served for a slot carry: see serial_hold.
   [[nodiscard]] std::uint64_t hold_of(slot_id slot) const noexcept { return id_ | slot; }
+  /// What those carry that the move itself makes, or waits for. What they call in the slot can't be served before they end.
+  [[nodiscard]] std::uint64_t hold_of_move(slot_id slot) const noexcept { return hold_of(slot) | is_of_a_move; }
 
-  /// Counts the call as under way; or keeps it until the slot is released: then call.released() is called.
+  /// Counts the call as under way; or keeps it until the slot is released: then call.released() is called. One that could
+  /// only wait for itself is kept and given up at once.
   bool admit(slot_id slot, call_caller& call) noexcept {
     line& l = lines_[slot];
     if (l.at != phase::open) [[unlikely]]
@@ -81,6 +84,8 @@ class slot_map {
   void release(slot_id slot, shard_id owner) noexcept;
 
  private:
+  static constexpr std::uint64_t is_of_a_move = std::uint64_t{1} << 62;
+
   enum class phase : std::uint8_t { open, held, sealed };
   struct line {
     std::uint32_t under_way = 0;

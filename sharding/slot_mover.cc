@@ -38,32 +38,67 @@ future<> hold_everywhere(service_core& core, slot_id slot, time_point until) {
   }
 }
 
+error is_stopping(const service_core& core) {
+  return {status_code::unavailable, core.name() + " is not running, or stopping: its slots don't move"};
+}
+
+/// `unavailable` where the service isn't running on one of the two.
+future<> check_running(service_core& core, shard_id from, shard_id to) {
+  const auto check = [&core] {
+    if (core.instance() == nullptr) core.not_running().raise();
+  };
+  co_await or_fail(submit_to(from, check));
+  co_await or_fail(submit_to(to, check));
+}
+
+/// REQUIRES: no other move of the service.
+future<> drain_and_hand_over(service_core& core, slot_id slot, shard_id from, shard_id to, time_point until,
+                             hand_over_function* hand_over) {
+  co_await or_fail(check_running(core, from, to));
+  auto held = co_await as_result(core.slot_draining->run([&] { return hold_everywhere(core, slot, until); }));
+  if (!held && held.error().code() == status_code::deadline_exceeded) {
+    co_await fail(status_code::deadline_exceeded,
+                  core.name() + ": calls for slot " + std::to_string(slot) + " are under way, so it can't move");
+  }
+  if (!held) co_await fail(std::move(held).error());
+  co_await or_fail(hand_over(core, slot, from, to));
+}
+
 future<> move_on_shard_0(service_core& core, slot_id slot, shard_id to, duration within,
                          hand_over_function* hand_over) {
   const shard_id from = core.slots().owner(slot);
   if (from == to) co_return;
-  auto moved = co_await as_result(hold_everywhere(core, slot, saturating_add(mono_now(), within)));
-  if (moved) {
-    const auto give = [&] { return hand_over(core, slot, from, to); };
-    moved = co_await as_result(detail::invoke_safely(give));
-  } else if (moved.error().code() == status_code::deadline_exceeded) {
-    moved = error(status_code::deadline_exceeded,
-                  core.name() + ": calls for slot " + std::to_string(slot) + " are under way, so it can't move");
-  }
+  const time_point until = saturating_add(mono_now(), within);
+  core.slot_draining.emplace();
+  const auto move = [&] { return drain_and_hand_over(core, slot, from, to, until, hand_over); };
+  auto moved = co_await as_result(detail::invoke_safely(move));
+  core.slot_draining.reset();
   const shard_id owner = moved ? to : from;
-  co_await surely_everywhere([&core, slot, owner] { core.slots().release(slot, owner); });
+  const auto release = [&core, slot, owner] { core.slots().release(slot, owner); };
+  const auto release_everywhere = [&release] { return surely_everywhere(release); };
+  while (!co_await as_result(detail::invoke_safely(release_everywhere))) co_await yield();
   core.slot_moves.add(moved ? status_code::ok : moved.error().code());
   if (!moved) co_await fail(std::move(moved).error());
 }
 
-/// Who gives up while others move does nothing; what has begun is finished.
+/// Who gives up while others move does nothing; what has begun is finished. The calls that a move makes pass full lanes: what waits
+/// there may wait for the move.
 future<> move_in_turn(service_core& core, slot_id slot, shard_id to, duration within, hand_over_function* hand_over) {
   const auto turn = co_await or_fail(core.one_move.lock());
+  if (!core.may_move_slots) co_await fail(is_stopping(core));
   const auto move = [&core, slot, to, within, hand_over] { return move_on_shard_0(core, slot, to, within, hand_over); };
-  co_await or_fail(with_context({}, move));
+  co_await or_fail(with_context({.depth = 1}, move));
 }
 
 }  // namespace
+
+void allow_moves(service_core& core) noexcept { core.may_move_slots = true; }
+
+future<> end_moves(service_core& core) {
+  core.may_move_slots = false;
+  if (core.slot_draining) core.slot_draining->cancel(is_stopping(core));
+  static_cast<void>(co_await or_fail(core.one_move.lock()));
+}
 
 void detail::report_lost_slot(const service_core& core, slot_id slot, const error& why) {
   log_error("service {}: slot {} could be given to no shard: what it had is lost: {}", core.name(), slot,

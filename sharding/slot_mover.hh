@@ -12,6 +12,11 @@ namespace atoll_root::atoll {
 /// Gives what a slot's instance has of it to another shard's; fails where it is the old one's still.
 using hand_over_function = future<>(service_core& core, slot_id slot, shard_id from, shard_id to);
 
+/// On shard 0, of a service that starts: slots may move.
+void allow_moves(service_core& core) noexcept;
+/// On shard 0, of a service that stops: ends the moves that wait, and waits for the one under way.
+future<> end_moves(service_core& core);
+
 /// Moves are made on shard 0, one of a service at a time.
 future<> move_slot(service_core& core, slot_id slot, shard_id to, duration within, hand_over_function* hand_over);
 

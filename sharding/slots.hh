@@ -26,6 +26,9 @@
 // that isn't there, `unavailable` where the service is not running on one of the two; what the two functions fail with. After each of
 // them the slot is where it was, with what it had: if import_slot() fails, a copy goes back to import_slot() of the old shard. Once begun, a move is
 // finished, whatever becomes of who asked for it.
+// The two functions take no turn: a service that serves one call at a time may be asked for a slot between two awaits of a call for another
+// one. They, and on_deactivate() of an actor that leaves with its slot, can't call by key into that slot: such a call fails at once with
+// `failed_precondition`. stop() ends the moves that wait and waits for the one under way.
 // Not moved: calls to a shard (`at(2).put(...)`), which reach that instance whatever its slots, and go on while a slot moves; streams that are
 // open: they are calls under way, so that a slot with one that doesn't end can't move.
 // Shard rules: a value, on every shard; each shard knows the owners as of the last move that it was told of.
@@ -56,17 +59,27 @@ concept exports_slots = requires(S& s, slot_id slot) { s.export_slot(slot); };
 template <exports_slots S>
 using slot_state = typename future_value<decltype(std::declval<S&>().export_slot(slot_id{}))>::type;
 
+/// Stands for "no bounds of the service hold".
+inline constexpr std::size_t no_bounds = UINT8_MAX;
+inline constexpr int give_back_attempts = 1000;
+
 template <class S>
 struct export_call {
   static constexpr work_name name_of_work() { return {service_description<S>::name, "export_slot"}; }
+  static constexpr std::size_t method = no_bounds;
   auto operator()(void* instance) { return static_cast<S*>(instance)->export_slot(slot); }
+  void in_record(call_message& message, call_caller& /*caller*/) noexcept { message.is_for_slot(hold); }
   slot_id slot;
+  std::uint64_t hold;
 };
 template <class S, class State>
 struct import_call {
   static constexpr work_name name_of_work() { return {service_description<S>::name, "import_slot"}; }
+  static constexpr std::size_t method = no_bounds;
   future<> operator()(void* instance) { return static_cast<S*>(instance)->import_slot(slot, std::move(state)); }
+  void in_record(call_message& message, call_caller& /*caller*/) noexcept { message.is_for_slot(hold); }
   slot_id slot;
+  std::uint64_t hold;
   State state;
 };
 
@@ -75,9 +88,10 @@ template <class S>
 future<> hand_over_slot(service_core& core, slot_id slot, shard_id from, shard_id to) {
   if constexpr (exports_slots<S>) {
     using state = slot_state<S>;
+    const std::uint64_t hold = core.slots().hold_of_move(slot);
     static_assert(sendable<state>, "what export_slot() gives travels to another shard");
     if constexpr (std::is_void_v<state>) {
-      co_await or_fail(start_call<void>(&core, from, no_timeout, export_call<S>{slot}));
+      co_await or_fail(start_call<void>(&core, from, no_timeout, export_call<S>{slot, hold}));
     } else {
       static_assert(
           requires(S& s, state what) {
@@ -85,17 +99,24 @@ future<> hand_over_slot(service_core& core, slot_id slot, shard_id from, shard_i
           }, "a service with export_slot() has a future<> import_slot(slot_id, what that gives)");
       static_assert(std::copy_constructible<state>,
                     "what export_slot() gives is kept until import_slot() has taken a copy");
-      auto what = co_await or_fail(start_call<state>(&core, from, no_timeout, export_call<S>{slot}));
-      const auto give = [&](shard_id whom, bool last) {
-        import_call<S, state> call{slot, last ? std::move(what) : what};
+      auto what = co_await or_fail(start_call<state>(&core, from, no_timeout, export_call<S>{slot, hold}));
+      const auto give = [&](shard_id whom) {
+        import_call<S, state> call{slot, hold, what};
         return start_call<void>(&core, whom, no_timeout, std::move(call));
       };
-      const auto forth = [&] { return give(to, false); };
+      const auto forth = [&] { return give(to); };
       auto taken = co_await as_result(invoke_safely(forth));
       if (taken) co_return;
-      const auto back = [&] { return give(from, true); };
-      const auto kept = co_await as_result(invoke_safely(back));
-      if (!kept) report_lost_slot(core, slot, kept.error());
+      const auto back = [&] { return give(from); };
+      for (int attempts_left = give_back_attempts; attempts_left > 0; --attempts_left) {
+        const auto kept = co_await as_result(invoke_safely(back));
+        if (kept) break;
+        if (attempts_left == 1 || kept.error().code() != status_code::resource_exhausted) {
+          report_lost_slot(core, slot, kept.error());
+          break;
+        }
+        if (!co_await as_result(sleep(std::chrono::milliseconds(1)))) co_await yield();  // there may be memory later
+      }
       co_await fail(std::move(taken).error());
     }
   }

@@ -123,6 +123,31 @@ ATOLL_TEST(life, drain_and_stop_have_limits) {
   }
 }
 
+ATOLL_TEST(life, a_stop_waits_for_the_start_and_for_a_stop_under_way) {
+  sharded<waiter> services({.ready_within = 5ms});
+  auto started = services.start(waiter::in::ready, shard_id{1});
+  auto stopped = services.stop();  // nothing is destroyed under a ready() that runs
+  auto again = services.stop();
+  EXPECT_FALSE(again.available());
+  EXPECT_FALSE(co_await as_result(std::move(started)));
+  co_await std::move(stopped);
+  co_await std::move(again);
+  co_await services.start(waiter::in::nothing, shard_id{0});
+  auto slow = services.stop();
+  auto joined = services.stop();
+  co_await std::move(joined);
+  EXPECT_TRUE(slow.available() || !co_await as_result(services.at(0).serve()));
+  co_await std::move(slow);
+}
+
+ATOLL_TEST(life, what_is_dropped_while_it_starts_is_stopped_in_the_end) {
+  auto services = std::make_unique<sharded<waiter>>(
+      atoll::life_options{.ready_within = 20ms, .on_event = [](const service_event& /*e*/) {}});
+  auto started = services->start(waiter::in::ready, shard_id{1});
+  services.reset();
+  EXPECT_FALSE(co_await as_result(std::move(started)));
+}
+
 ATOLL_TEST(life, calls_that_stay_too_long_are_cancelled) {
   sharded<waiter> services({.stop_within = 5ms});
   for (shard_id s = 0; s < 2; ++s) {

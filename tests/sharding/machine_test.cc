@@ -154,7 +154,7 @@ atoll::machine_info good_machine() {
   m.nodes = {{.id = 0, .processors = {0}, .memory_bytes = 2 * gibi},
              {.id = 1, .processors = {1}, .memory_bytes = 2 * gibi}};
   m.transparent_huge_pages = "always";
-  for (auto* const thing : {&m.memory_binding, &m.event_loop, &m.pinning}) thing->usable = true;
+  for (auto* const thing : {&m.memory_binding, &m.event_loop, &m.pinning, &m.membarrier}) thing->usable = true;
   m.descriptors = m.descriptors_max = 20000;
   m.clock_source = "tsc";
   return m;

@@ -29,7 +29,8 @@ struct behaviour {
   std::atomic<int> import_fails = 0;
   std::atomic<int> exports = 0;
   std::atomic<int> imports = 0;
-  void reset() { export_fails = import_fails = exports = imports = 0; }
+  std::atomic<int> rows_at_stop = 0;
+  void reset() { export_fails = import_fails = exports = imports = rows_at_stop = 0; }
 };
 behaviour moves;
 
@@ -87,7 +88,10 @@ class journal : public atoll::peering<journal> {
     }
   }
   std::size_t size() const { return rows_.size(); }
-  future<> stop() { return background_.stop(); }
+  future<> stop() {
+    moves.rows_at_stop += static_cast<int>(rows_.size());
+    return background_.stop();
+  }
 
  private:
   rows rows_;
@@ -363,7 +367,118 @@ ATOLL_TEST_ON(slots, a_service_may_be_stopped_while_a_slot_moves, 2) {
     static_cast<void>(co_await as_result(std::move(call)));
     const auto after = co_await as_result(journals.append("x", 3));
     EXPECT_FALSE(after);
+    EXPECT_EQ(moves.rows_at_stop, 1);  // whichever instance had the slot, one had it
   }
+}
+
+ATOLL_TEST_ON(slots, a_move_that_waits_for_long_calls_does_not_keep_its_service_from_stopping, 2) {
+  sharded<journal> journals({.stop_within = 5ms});
+  co_await journals.start();
+  const auto slots = journals.slots();
+  auto stuck = journals.wait("x");
+  auto moved = slots.move(slots.of("x"), 1 - slots.owner(slots.of("x")), 10min);
+  auto waits = slots.move(0, 1 - slots.owner(0));
+  co_await atoll::sleep(1ms);
+  co_await journals.stop();
+  for (auto* each : {&moved, &waits, &stuck}) {
+    const auto outcome = co_await as_result(std::move(*each));
+    ATOLL_REQUIRE(!outcome);
+    EXPECT_EQ(outcome.error().code(), status_code::unavailable) << outcome.error().to_string();
+  }
+  co_await journals.start();
+  co_await slots.move(0, 1 - slots.owner(0));
+  co_await journals.stop();
+}
+
+/// One call at a time, some of which call others by key; and one whose export does.
+class serial_store : public atoll::peering<serial_store> {
+ public:
+  static constexpr atoll::service_options options{.concurrency = 1, .slots = 8};
+  future<> put(int /*key*/) {
+    ++puts;
+    return atoll::make_ready_future();
+  }
+  future<> put_by_call(int key, int other);
+  future<int> export_slot(atoll::slot_id slot);
+  future<> import_slot(atoll::slot_id /*slot*/, int /*nothing*/) { return atoll::make_ready_future(); }
+
+  static inline std::atomic<int> puts = 0;
+  static inline std::atomic<int> refused = 0;
+  static inline int key_of_export = -1;
+};
+ATOLL_SERVICE(serial_store, "test.SerialStore", ATOLL_METHOD(put, key(key)),
+              ATOLL_METHOD(put_by_call, key(key), other));
+
+future<> serial_store::put_by_call(int /*key*/, int other) {
+  co_await atoll::sleep(1ms);
+  co_await peers().put(other);
+}
+future<int> serial_store::export_slot(atoll::slot_id slot) {
+  if (key_of_export >= 0 && atoll::slot_of<serial_store>(key_of_export) == slot) {
+    const auto outcome = co_await as_result(peers().put(key_of_export));
+    if (!outcome && outcome.error().code() == status_code::failed_precondition) ++refused;
+  }
+  co_return 0;
+}
+
+/// A key of a slot that this shard has, the n-th.
+int key_of_shard(const atoll::slot_table<serial_store>& slots, shard_id shard, int n) {
+  int key = 0;
+  while (slots.owner(slots.of(key)) != shard || n-- > 0) ++key;
+  return key;
+}
+
+ATOLL_TEST_ON(slots, a_move_takes_no_turn_of_a_service_whose_calls_wait_for_it, 2) {
+  serial_store::puts = serial_store::refused = 0;
+  serial_store::key_of_export = -1;
+  sharded<serial_store> stores;
+  co_await stores.start();
+  const auto slots = stores.slots();
+  const int moving = key_of_shard(slots, 0, 0);
+  const int there = key_of_shard(slots, 1, 0);
+  auto holds_the_turn = stores.put_by_call(there, moving);  // on shard 1, whose turn it keeps until the move is done
+  auto moved = slots.move(slots.of(moving), 1);
+  // Its call comes while the slot is held; then on shard 1, whose one turn the caller has: that is found.
+  static_cast<void>(co_await as_result(std::move(holds_the_turn)));
+  co_await std::move(moved);
+  EXPECT_EQ(slots.owner(slots.of(moving)), 1U);
+  co_await stores.stop();
+}
+
+ATOLL_TEST_ON(slots, what_a_move_waits_for_can_not_call_into_the_slot, 2) {
+  serial_store::refused = 0;
+  sharded<serial_store> stores;
+  co_await stores.start();
+  const auto slots = stores.slots();
+  serial_store::key_of_export = key_of_shard(slots, 0, 0);
+  co_await slots.move(slots.of(serial_store::key_of_export), 1);
+  EXPECT_EQ(serial_store::refused, 1);
+  serial_store::key_of_export = -1;
+  co_await stores.stop();
+}
+
+/// An actor that greets another of its slot when it leaves.
+class greeter : public atoll::actor<greeter, int> {
+ public:
+  static constexpr atoll::service_options options{.slots = 1};
+  future<> on_deactivate();
+  future<> greet() { return atoll::make_ready_future(); }
+  static inline std::atomic<int> refused = 0;
+};
+ATOLL_SERVICE(greeter, "test.Greeter", ATOLL_METHOD(greet));
+future<> greeter::on_deactivate() {
+  const auto outcome = co_await as_result(peers().at(key() + 1).greet());
+  if (!outcome && outcome.error().code() == status_code::failed_precondition) ++refused;
+}
+
+ATOLL_TEST_ON(slots, an_actor_that_leaves_with_its_slot_can_not_call_into_it, 2) {
+  greeter::refused = 0;
+  atoll::keyed<greeter> greeters;
+  co_await greeters.start();
+  for (int i = 0; i < 10; ++i) co_await greeters.at(i).greet();
+  co_await greeters.slots().move(0, 1);
+  EXPECT_EQ(greeter::refused, 10);
+  co_await greeters.stop();
 }
 
 ATOLL_TEST_ON(slots, streams_are_calls_under_way, 2) {
