@@ -62,8 +62,10 @@ void call_message::served_on(std::size_t method_number) noexcept {
 call_message::arrival call_message::arrive(std::size_t method_number, void*& instance,
                                            std::optional<error>& refused) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->here();
-  if (entered_) --site->stats->method(method_number).in_queue;
-  if (place_ == place::has_turn) site->turns_of(method_)->arrived(extras_.key);  // called from the queue
+  if (site != nullptr) {
+    if (entered_) --site->stats->method(method_number).in_queue;
+    if (place_ == place::has_turn) site->turns_of(method_)->arrived(extras_.key);  // called from the queue
+  }
   if (is_given_up()) [[unlikely]]
     return refuse(refused, error(given_up_));
   if (deadline_ != never && deadline_ <= coarse_now()) [[unlikely]]

@@ -14,7 +14,8 @@ constexpr std::uint64_t is_of_a_slot = std::uint64_t{1} << 63;  // ids of turns 
 }  // namespace
 
 slot_map::slot_map(std::uint64_t id, slot_id slots, shard_id shards) : id_(is_of_a_slot | id << 16), lines_(slots) {
-  ATOLL_ASSERT(slots <= slots_max && id < std::uint64_t{1} << 46, "at most 65,536 slots");
+  ATOLL_ASSERT(slots <= slots_max, "at most 65,536 slots");
+  ATOLL_ASSERT(id >> 46 == 0, "ids of slots have room for 46 bits of the service");
   for (slot_id s = 0; s < slots; ++s) lines_[s].owner = static_cast<std::uint16_t>(std::uint64_t{s} * shards / slots);
 }
 
