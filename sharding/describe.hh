@@ -330,26 +330,26 @@ constexpr void for_each_method(F f) {
 
 #define ATOLL_DETAIL_METHOD_TAG(Class, method) \
   ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_TAG_, Class, ATOLL_DETAIL_UNWRAP method)
-#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names, ...)                                                         \
-  static_assert(                                                                                                    \
-      []<class Service>(std::type_identity<Service>) {                                                              \
-        return requires { std::type_identity<decltype(&Service::method)>(); };                                      \
-      }(std::type_identity<Class>()),                                                                               \
-      "a method's name, " #method                                                                                   \
-      ", is no single member function of this class: it is overloaded, a template, private or not there");          \
-  struct method_##method {                                                                                          \
-    static constexpr auto pointer = &Class::method;                                                                 \
-    [[maybe_unused]] static constexpr std::string_view name = #method;                                              \
-    [[maybe_unused]] static constexpr std::string_view parameters = names;                                          \
-    [[maybe_unused]] static constexpr ::atoll_root::atoll::method_options options{__VA_ARGS__};                     \
-  };                                                                                                                \
-  template <class Caller, class Plain>                                                                              \
-  struct call_##method;                                                                                             \
-  template <class Caller, class R, class... A>                                                                      \
-  struct call_##method<Caller, R(A...)> {                                                                           \
-    R method(A... arguments) const {                                                                                \
-      return static_cast<const Caller*>(this)->template atoll_call<method_##method>(std::forward<A>(arguments)...); \
-    }                                                                                                               \
+#define ATOLL_DETAIL_METHOD_TAG_(Class, method, names, ...)                                                          \
+  static constexpr bool is_one_function_##method = []<class Service>(std::type_identity<Service>) {                  \
+    return requires { std::type_identity<decltype(&Service::method)>(); };                                           \
+  }(std::type_identity<Class>());                                                                                    \
+  static_assert(is_one_function_##method,                                                                            \
+                "a method's name, " #method                                                                          \
+                ", is no single member function of this class: it is overloaded, a template, private or not there"); \
+  struct method_##method {                                                                                           \
+    static constexpr auto pointer = &Class::method;                                                                  \
+    [[maybe_unused]] static constexpr std::string_view name = #method;                                               \
+    [[maybe_unused]] static constexpr std::string_view parameters = names;                                           \
+    [[maybe_unused]] static constexpr ::atoll_root::atoll::method_options options{__VA_ARGS__};                      \
+  };                                                                                                                 \
+  template <class Caller, class Plain>                                                                               \
+  struct call_##method;                                                                                              \
+  template <class Caller, class R, class... A>                                                                       \
+  struct call_##method<Caller, R(A...)> {                                                                            \
+    R method(A... arguments) const {                                                                                 \
+      return static_cast<const Caller*>(this)->template atoll_call<method_##method>(std::forward<A>(arguments)...);  \
+    }                                                                                                                \
   };
 
 #define ATOLL_DETAIL_METHOD_NAME(_, method) ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_NAME_, ATOLL_DETAIL_UNWRAP method)
