@@ -25,8 +25,8 @@ class notes {
   notes(const notes&) = delete;
   notes& operator=(const notes&) = delete;
   ~notes() {
-    --alive;
     destroyed_on = atoll::on_shard() ? static_cast<int>(atoll::this_shard_id()) : 1'000;
+    --alive;  // last: who sees none alive reads the shard
   }
 
   std::size_t add(std::string text) {
