@@ -109,6 +109,15 @@ cluster::~cluster() {
   if (on_shard() && runs()) log_warning("cluster dropped without stop()");
 }
 
+class cluster::running_cluster final : public stoppable {
+ public:
+  explicit running_cluster(service_core& core) noexcept : core_(core) {}
+  future<> stop_everywhere() override { return cluster::stop_everywhere(core_); }
+
+ private:
+  service_core& core_;
+};
+
 future<> cluster::start() {
   if (auto wrong = check(options_)) co_await fail(std::move(*wrong));
   ATOLL_ASSERT(!runs(), "start() of a started cluster");
@@ -118,7 +127,7 @@ future<> cluster::start() {
   auto listener = this_shard().io->listen(self->address, {});
   if (!listener) co_await fail(std::move(listener).error());
   address_ = (*listener)->address();
-  core.stop_all = [&core] { return stop_everywhere(core); };
+  core.running = std::make_shared<running_cluster>(core);
   const auto make = [&core, options = options_] {
     core.prepare();
     core.open(std::make_unique<rpc::node>(options, core).release());
@@ -143,7 +152,7 @@ future<> cluster::serve(std::shared_ptr<const service_binding> service) {
 
 future<> cluster::stop() {
   if (!runs()) return make_ready_future();
-  core_->stop_all = nullptr;
+  core_->running = nullptr;
   return stop_everywhere(*core_);
 }
 

@@ -93,7 +93,8 @@ class cluster : public cluster_ref {
  private:
   service_core& core_or_new();
   future<> serve(std::shared_ptr<const service_binding> service);
-  [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->stop_all != nullptr; }
+  [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->running != nullptr; }
+  class running_cluster;
   static future<> stop_everywhere(service_core& core);
   static future<> stop_in_phases(service_core& core);
   static future<> destroy_here(service_core& core);

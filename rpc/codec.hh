@@ -27,8 +27,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include <boost/hana/for_each.hpp>
-
 #include <atoll/actors/base/bytes.hh>
 #include <atoll/actors/base/error.hh>
 #include <atoll/rpc/wire.hh>
@@ -353,8 +351,7 @@ template <class T>
 std::size_t message_size(const T& message) {
   std::size_t n = 0;
   std::uint32_t number = 0;
-  boost::hana::for_each(message_members<T>(),
-                        [&]<class M>(M) { n += field<typename M::type>::size(++number, M::get(message)); });
+  for_each_member<T>([&]<class M>(M) { n += field<typename M::type>::size(++number, M::get(message)); });
   return n;
 }
 
@@ -363,7 +360,7 @@ template <class T>
 const char* put_message(std::string& out, const T& message) {
   const char* bad = nullptr;
   std::uint32_t number = 0;
-  boost::hana::for_each(message_members<T>(), [&]<class M>(M) {
+  for_each_member<T>([&]<class M>(M) {
     if (!field<typename M::type>::put(out, ++number, M::get(message))) bad = M::name().data();
   });
   return bad;
@@ -377,7 +374,7 @@ const char* get_message(std::string_view encoded, T& message, unsigned depth) {
   while (in.next()) {
     std::uint32_t number = 0;
     bool known = false;
-    boost::hana::for_each(message_members<T>(), [&]<class M>(M) {
+    for_each_member<T>([&]<class M>(M) {
       if (++number != in.field()) return;
       known = true;
       if (!field<typename M::type>::get(in, M::get(message), depth)) at = M::name().data();

@@ -116,8 +116,7 @@ void describe_message(service_schema& service) {
   }
   const auto place = service.messages.size();
   service.messages.push_back(message);
-  boost::hana::for_each(message_members<T>(),
-                        [&]<class M>(M) { describe_field<typename M::type>(service, message, M::name()); });
+  for_each_member<T>([&]<class M>(M) { describe_field<typename M::type>(service, message, M::name()); });
   service.messages.erase(service.messages.begin() + static_cast<std::ptrdiff_t>(place));
   service.add(std::move(message));
 }

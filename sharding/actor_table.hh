@@ -9,13 +9,13 @@
 // key's turn.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
 
+#include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/sync/scope.hh>
@@ -168,17 +168,12 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
 
  public:
   /// One message a key; how many wait, the actor's own options say.
-  static service_shape shape() {
-    constexpr auto own = options_of_service<Actor>();
-    static_assert(own.concurrency <= 1, "an actor serves one message at a time");
-    return {.name = service_description<Actor>::name,
-            .methods = methods_of_service<Actor>(),
-            .bounds = {{.concurrency = 1, .queue = own.queue, .per_key = true}},
-            .streams_max = own.streams,
-            .slots = own.slots};
+  static constexpr service_shape shape() noexcept {
+    auto shape = shape_of_service<Actor>();
+    static_assert(options_of_service<Actor>().concurrency <= 1, "an actor serves one message at a time");
+    shape.one_per_key = true;
+    return shape;
   }
-
-  static std::vector<std::string_view> groups() { return groups_of_service<Actor>(); }
 
   template <class... A>
   actor_table(const keyed_options& options, const actor_arguments<A...>& arguments)
@@ -260,7 +255,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   }
 
   static future<> empty_slot(actor_table& self, slot_id slot) {
-    const slot_id slots = self.core_->slots().count();
+    const slot_id slots = count_of_slots(*self.core_);
     std::vector<key_type> keys;
     std::size_t buckets = self.entries_.bucket_count();
     for (std::size_t b = 0; b < buckets; ++b) {
@@ -307,8 +302,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     const std::uint64_t hash = key_hash(*e.key);
     std::uint64_t hold = 0;
     if constexpr (options_of_service<Actor>().slots != 0) {
-      const slot_map& slots = this->core_->slots();
-      hold = slots.hold_of_move(slot_of_hash(hash, slots.count()));
+      hold = hold_of_move(*this->core_, place_of_key(*this->core_, hash).slot);
     }
     leave_call call{*e.key, hash, hold};
     return start_call<void>(this->core_, this_shard_id(), no_timeout, std::move(call));

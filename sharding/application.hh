@@ -208,8 +208,8 @@ class application {
     application_phases::part part{
         .name = service_description<service>::name,
         .start =
-            [this, &host](life_options options) {
-              host.options() = std::move(options);
+            [this, &host](const life_options& options) {
+              host.set_options(options);
               return start_part<I>(std::type_identity<typename detail::needs_of<service>::type>{});
             },
         .drain = [&host] { return host.drain(); },

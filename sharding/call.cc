@@ -5,7 +5,11 @@
 #include <algorithm>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/sharding/call_streams.hh>
+#include <atoll/sharding/outbox.hh>
+#include <atoll/sharding/service_site.hh>
 #include <atoll/sharding/shard_local.hh>
+#include <atoll/sharding/slot_map.hh>
 
 namespace atoll_root::atoll {
 
@@ -17,15 +21,62 @@ error no_such_shard(shard_id shard) {
           "this process has " + std::to_string(shard_count()) + " shards, none is number " + std::to_string(shard)};
 }
 
+std::optional<error> refuses_call(const service_core* core, shard_id to, duration timeout) noexcept {
+  const shard& here = this_shard();
+  if (to >= here.count) {
+    try {
+      return no_such_shard(to);
+    } catch (const std::bad_alloc&) {
+      return error(status_code::out_of_range);
+    }
+  }
+  if (timeout <= duration::zero()) return error(status_code::deadline_exceeded, "no time for a call");
+  if (const error* reason = cancellation()) return detail::wait_failed(*reason, "a call");
+  if (core != nullptr && here.context != nullptr && to != here.id &&
+      !local_sharding().outboxes[to].takes(here.context->values().depth + 1))
+    return error(status_code::resource_exhausted, "too many calls under way");
+  return std::nullopt;
+}
+
+call_extras& call_caller::extras() noexcept {
+  if (!made_extras_) {
+    ::new (static_cast<void*>(&extras_)) call_extras;
+    made_extras_ = true;
+  }
+  return extras_;
+}
+
+const serial_hold* call_message::holders() const noexcept {
+  return has_extras_ ? caller_.extras().holders.get() : nullptr;
+}
+
+void call_message::is_for_slot(std::uint64_t hold) noexcept {
+  extras().slot = hold;
+  has_extras_ = true;
+}
+
+void call_message::has_turn(std::uint64_t id) noexcept {
+  place_ = place::has_turn;
+  extras().turn = id;
+  has_extras_ = true;
+}
+
+void call_message::has_key(std::uint64_t hash) noexcept { extras().key = hash; }
+
 void call_message::take_over(call_context& context, bool one_way) noexcept {
   const call_values& values = context.values();
   depth_ = static_cast<std::uint16_t>(std::min(values.depth + 1, depth_max));
-  extras_.trace_id = values.trace_id;
-  if (!one_way) {
-    deadline_ = values.deadline;
-    if (context.own_holds().any() || context.holders()) extras_.holders = holders_of(context);
+  if (values.trace_id != 0) {
+    extras().trace_id = values.trace_id;
+    has_extras_ = true;
   }
-  has_extras_ = extras_.trace_id != 0 || extras_.holders;
+  if (one_way) return;
+  deadline_ = values.deadline;
+  if (!context.own_holds().any() && !context.holders()) return;
+  if (auto chain = holders_of(context)) {
+    extras().holders = std::move(chain);
+    has_extras_ = true;
+  }
 }
 
 std::shared_ptr<const serial_hold> call_message::holders_of(call_context& context) noexcept {
@@ -44,102 +95,140 @@ std::shared_ptr<const serial_hold> call_message::holders_of(call_context& contex
 }
 
 void call_message::is_timed_for(std::uint32_t weight) noexcept {
-  extras_.weight = weight;
-  extras_.arrived = mono_now();
+  extras().weight = weight;
+  extras().arrived = mono_now();
   is_timed_ = true;
 }
 
-void call_message::serves_on(std::size_t method_number) noexcept {
+void call_message::serves_on() noexcept {
   if (core_ == nullptr) return;
-  ++core_->stats()->method(method_number).serving;
-  core_->serves_on(*task::context.get());
+  service_core::site& site = core_->here();
+  ++site.stats->method(method_).serving;
+  if (site.calls_ended) [[unlikely]] {
+    task::context->cancel(core_->is_stopping());
+  } else {
+    site.calls.push_back(*task::context.get());
+  }
 }
 
-void call_message::served_on(std::size_t method_number) noexcept {
-  if (core_ != nullptr) --core_->stats()->method(method_number).serving;
+void call_message::served_on() noexcept {
+  if (core_ != nullptr) --core_->here().stats->method(method_).serving;
 }
 
-call_message::arrival call_message::arrive(std::size_t method_number, void*& instance,
-                                           std::optional<error>& refused) noexcept {
-  service_core::site* site = core_ == nullptr ? nullptr : &core_->here();
-  if (site != nullptr) {
-    if (entered_) --site->stats->method(method_number).in_queue;
-    if (place_ == place::has_turn) site->turns_of(method_)->arrived(extras_.key);  // called from the queue
-  }
-  if (is_given_up()) [[unlikely]]
-    return refuse(refused, error(given_up_));
-  if (deadline_ != never && deadline_ <= coarse_now()) [[unlikely]]
-    return refuse(refused, error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
-  try {
-    if (site != nullptr) {
-      instance = entered_ ? core_->instance_for_waiting() : site->enter();
-      if (instance == nullptr) [[unlikely]]
-        return refuse(refused, core_->not_running());
-      if (!entered_) {
-        entered_ = true;
-        const auto weight = site->stats->method(method_number).timed.weigh(coarse_now());
-        if (weight != 0) [[unlikely]]
-          is_timed_for(weight);
-      }
-      if (turns* bounds = site->turns_of(method_); bounds != nullptr && place_ == place::none) [[unlikely]] {
-        const auto taken = take_turn(*bounds, refused);
-        if (taken == arrival::wait) ++site->stats->method(method_number).in_queue;
-        if (taken != arrival::serve) return taken;
-      }
-    }
-    call_values values{.deadline = deadline_, .depth = depth_};
-    if (has_extras_) values.trace_id = extras_.trace_id;
-    task::context = context_ptr::make(values);
-  } catch (const std::bad_alloc&) {
-    return refuse(refused, error(status_code::resource_exhausted));
-  }
-  if (has_extras_) task::context->set_holders(extras_.holders, {extras_.turn, extras_.slot});
+call_message::arrival call_message::arrive(void*& instance) noexcept {
+  // What most calls are: new here, with nothing to look at.
+  const bool plain = given_up_ == status_code::ok && deadline_ == never && !has_extras_ && !entered_;
+  if (!plain || core_ == nullptr) return arrive_slowly(instance);
+  service_core::site& site = core_->here();
+  if (site.closed || !site.unbounded) [[unlikely]]
+    return arrive_slowly(instance);
+  shard& here = this_shard();
+  context_ptr context = context_ptr::take_spare(here, {.depth = depth_});
+  if (!context) [[unlikely]]
+    return arrive_slowly(instance);
+  task::context = std::move(context);
+  ++site.serving;
+  instance = site.instance;
+  entered_ = true;
+  if (const auto weight = site.stats->method(method_).timed.weigh(here.coarse_now); weight != 0) [[unlikely]]
+    is_timed_for(weight);
   progress_ = progress::running;
   return arrival::serve;
 }
 
-call_message::arrival call_message::refuse(std::optional<error>& refused, error why) noexcept {
-  refused.emplace(std::move(why));
+call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
+  service_core::site* site = core_ == nullptr ? nullptr : &core_->here();
+  if (site != nullptr) {
+    if (entered_) --site->stats->method(method_).in_queue;
+    if (place_ == place::has_turn) site->turns_of(bounds_)->arrived(extras().key);  // called from the queue
+  }
+  if (is_given_up()) return refuse(error(given_up_));
+  if (deadline_ != never && deadline_ <= coarse_now())
+    return refuse(error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
+  try {
+    if (site != nullptr) {
+      instance = entered_ ? site->instance_for_waiting() : site->enter();
+      if (instance == nullptr) return refuse(core_->not_running());
+      if (!entered_) {
+        entered_ = true;
+        const auto weight = site->stats->method(method_).timed.weigh(coarse_now());
+        if (weight != 0) [[unlikely]]
+          is_timed_for(weight);
+      }
+      if (turns* bounds = site->turns_of(bounds_); bounds != nullptr && place_ == place::none) {
+        const auto taken = take_turn(*bounds);
+        if (taken == arrival::wait) ++site->stats->method(method_).in_queue;
+        if (taken != arrival::serve) return taken;
+      }
+    }
+    call_values values{.deadline = deadline_, .depth = depth_};
+    if (has_extras_) values.trace_id = extras().trace_id;
+    task::context = context_ptr::make(values);
+  } catch (const std::bad_alloc&) {
+    return refuse(error(status_code::resource_exhausted));
+  }
+  if (has_extras_) {
+    const call_extras& more = extras();
+    task::context->set_holders(more.holders, {more.turn, more.slot});
+  }
+  progress_ = progress::running;
+  return arrival::serve;
+}
+
+call_message::arrival call_message::refuse(error why) noexcept {
+  extras().refusal.emplace(std::move(why));
   return arrival::refuse;
 }
 
-call_message::arrival call_message::take_turn(turns& bounds, std::optional<error>& refused) {
-  switch (bounds.enter(*this, extras_.key)) {
+error call_message::take_refusal() noexcept { return *std::move(extras().refusal); }
+
+call_message::arrival call_message::take_turn(turns& bounds) {
+  switch (bounds.enter(*this, caller_.has_extras() ? extras().key : 0)) {
     case turns::entry::taken:
       break;
     case turns::entry::waits:
       place_ = place::waits;
       return arrival::wait;
     case turns::entry::full:
-      return refuse(refused,
-                    error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
+      return refuse(error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
     case turns::entry::holds_it_itself:
-      return refuse(refused, error(status_code::failed_precondition,
-                                   core_->name() + " serves one call at a time, and this one was made to serve that "
-                                                   "one: it would wait for itself"));
+      return refuse(error(status_code::failed_precondition,
+                          core_->name() + " serves one call at a time, and this one was made to serve that "
+                                          "one: it would wait for itself"));
   }
   return arrival::serve;
 }
 
-bool call_message::changes_group(std::size_t method_number) noexcept {
-  const auto group = core_->group_of(method_number);
+bool call_message::changes_group() noexcept {
+  const auto group = core_->here().group_of(method_);
   if (!group || *group == task::group) return false;
   task::group = *group;
   schedule(*this);
   return true;
 }
 
-void call_message::report_lost(const error& e) const noexcept {
+void call_message::report_if_lost(const error& e) const noexcept {
+  if (!caller_.is_one_way()) return;
   logger("service").warning(local_sharding().lost_messages, "a one-way message was not served",
                             kv("service", core_->name()), kv("code", to_string(e.code())), kv("error", e.message()));
 }
 
 void call_message::end_turn() noexcept {
-  if (place_ == place::has_turn) core_->turns_of(method_)->leave(extras_.key);
+  if (place_ == place::has_turn) core_->here().turns_of(bounds_)->leave(extras().key);
   place_ = place::none;
 }
 
-void call_message::send_back(std::size_t method_number, status_code outcome, task::run_function* complete) noexcept {
+[[gnu::always_inline]] inline void call_message::count(service_stats& stats, status_code outcome) noexcept {
+  if (outcome == status_code::ok) [[likely]] {
+    stats.method(method_).ended.add(outcome);
+  } else {
+    stats.failed(method_, outcome);
+  }
+  if (is_timed_) [[unlikely]]
+    stats.took(method_, mono_now() - extras().arrived, extras().weight);
+}
+
+void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
   shard& here = this_shard();
   auto& local = local_sharding();
   if (place_ == place::has_turn) [[unlikely]]
@@ -147,7 +236,7 @@ void call_message::send_back(std::size_t method_number, status_code outcome, tas
   if (core_ != nullptr) {
     service_core::site& site = core_->here();
     if (site.stats != nullptr) [[likely]]
-      count(*site.stats, method_number, outcome);
+      count(*site.stats, outcome);
     else
       local.calls_refused.add(outcome);
     if (entered_) site.leave();
@@ -156,7 +245,7 @@ void call_message::send_back(std::size_t method_number, status_code outcome, tas
   here.context = nullptr;
   if (task::context) {
     task::context->served();
-    task::context = context_ptr();
+    context_ptr::give_back(here, std::move(task::context));
   }
   task::run = complete;
   progress_ = progress::over;
@@ -165,14 +254,29 @@ void call_message::send_back(std::size_t method_number, status_code outcome, tas
   local.mail.send(*this, from_);
 }
 
-void call_message::count(service_stats& stats, std::size_t method_number, status_code outcome) noexcept {
-  if (outcome == status_code::ok) [[likely]] {
-    stats.method(method_number).ended.add(outcome);
+void call_caller::goes_by_slot(slot_map& slots, slot_id slot) noexcept {
+  slots_ = &slots;
+  slot_ = slot;
+  message_.is_for_slot(slots.hold_of(slot));
+}
+
+[[gnu::always_inline]] inline void call_caller::go() noexcept {
+  auto& local = local_sharding();
+  const shard_id to = message_.to();
+  outbox& way = local.outboxes[to];
+  weight_ = way.timed().weigh(coarse_now());
+  if (weight_ != 0) [[unlikely]]
+    began_ = mono_now();
+  if (message_.is_local()) {
+    schedule(message_);
   } else {
-    stats.failed(method_number, outcome);
+    place_ = way.enter(message_.level());
+    if (place_ == outbox::no_place) [[unlikely]]
+      return way.wait(*this);
+    local.mail.send(message_, to);
   }
-  if (is_timed_) [[unlikely]]
-    stats.took(method_number, mono_now() - extras_.arrived, extras_.weight);
+  if (one_way_) [[unlikely]]
+    actions_.is_on_its_way(*this);
 }
 
 void call_caller::start(duration timeout) noexcept {
@@ -194,23 +298,6 @@ void call_caller::start(duration timeout) noexcept {
   go();
 }
 
-void call_caller::go() noexcept {
-  auto& local = local_sharding();
-  outbox& way = local.outboxes[message_.to()];
-  weight_ = way.timed().weigh(coarse_now());
-  if (weight_ != 0) [[unlikely]]
-    began_ = mono_now();
-  if (message_.is_local()) {
-    schedule(message_);
-    if (one_way_) is_on_its_way();
-  } else if (way.enter(passes_bounds())) {
-    local.mail.send(message_, message_.to());
-    if (one_way_) is_on_its_way();
-  } else {
-    way.wait(*this);
-  }
-}
-
 bool call_caller::is_made_under(std::uint64_t hold) noexcept {
   const call_context* in = this_shard().context;
   return in != nullptr && (in->own_holds().slot == hold || holds(in->holders().get(), hold));
@@ -229,12 +316,12 @@ void call_caller::released(shard_id to) noexcept {
   is_kept_ = false;
   if (to != message_.to()) {
     message_.set_to(to);
-    retarget(to);
+    if (streams_ != nullptr) streams_->set_to(to);
   }
   go();
 }
 
-void call_caller::count_outcome(outbox& way, status_code code) noexcept {
+[[gnu::always_inline]] inline void call_caller::count_outcome(outbox& way, status_code code) noexcept {
   way.ended(message_.to(), code);
   if (weight_ != 0) [[unlikely]]
     way.took(mono_now() - began_, weight_);
@@ -243,13 +330,10 @@ void call_caller::has_outcome(status_code code) noexcept {
   count_outcome(local_sharding().outboxes[message_.to()], code);
 }
 
-void call_caller::send() noexcept {
+void call_caller::send(std::uint8_t place) noexcept {
+  place_ = place;
   local_sharding().mail.send(message_, message_.to());
-  if (one_way_) is_on_its_way();
-}
-
-bool too_many_under_way(shard_id to) noexcept {
-  return to != this_shard_id() && local_sharding().outboxes[to].in_flight() >= 2 * outbox::calls_in_flight_max;
+  if (one_way_) actions_.is_on_its_way(*this);
 }
 
 bool call_caller::leave(status_code why) noexcept {
@@ -259,9 +343,13 @@ bool call_caller::leave(status_code why) noexcept {
     slots_->gave_up(slot_);
     return true;
   }
+  const auto make_note = [this, why]() -> note& {
+    has_note_ = true;
+    return *::new (static_cast<void*>(&note_)) note(*this, why);
+  };
   if (message_.is_local()) {
     if (message_.progress_ == call_message::progress::running) {
-      schedule(note_.emplace(*this, why));  // not from here: a chain of local calls may be long
+      schedule(make_note());  // not from here: a chain of local calls may be long
     } else {
       cancel_served(message_, why);
     }
@@ -272,7 +360,7 @@ bool call_caller::leave(status_code why) noexcept {
     if (slots_ != nullptr) slots_->ended(slot_);
     return true;
   }
-  local.mail.send(note_.emplace(*this, why), message_.to());
+  local.mail.send(make_note(), message_.to());
   return false;
 }
 
@@ -281,7 +369,7 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
     case call_message::progress::queued:
       message.given_up_ = why;
       if (message.place_ == call_message::place::waits)
-        message.core_->turns_of(message.method_)->give_up(message.extras_.key);
+        message.core_->here().turns_of(message.bounds_)->give_up(message.extras().key);
       break;
     case call_message::progress::running:
       if (message.task::context) message.task::context->cancel(error(why, "the caller has given the call up"));
@@ -302,12 +390,14 @@ void call_caller::note::arrived(task* t) noexcept {
 
 void call_caller::note::back(task* t) noexcept {
   call_caller& call = static_cast<note*>(t)->call;
-  call.note_.reset();
-  if (call.record_is_back_) call.forget();
+  call.note_.~note();
+  call.has_note_ = false;
+  if (call.record_is_back_) call.actions_.forget(call);
 }
 
 void call_caller::release_place() noexcept {
-  if (std::exchange(has_place_, false) && !message_.is_local()) local_sharding().outboxes[message_.to()].returned();
+  if (place_ == outbox::no_place) return;
+  local_sharding().outboxes[message_.to()].returned(std::exchange(place_, outbox::no_place));
 }
 
 bool call_caller::take_back(bool first, status_code code) noexcept {
@@ -316,9 +406,10 @@ bool call_caller::take_back(bool first, status_code code) noexcept {
   if (slots_ != nullptr) [[unlikely]]
     slots_->ended(slot_);
   outbox& way = local_sharding().outboxes[message_.to()];
-  if (first) count_outcome(way, code);
-  if (std::exchange(has_place_, false) && !message_.is_local()) way.returned();
-  return !note_;
+  if (first) [[likely]]
+    count_outcome(way, code);
+  if (place_ != outbox::no_place) way.returned(std::exchange(place_, outbox::no_place));
+  return !has_note_;
 }
 
 }  // namespace atoll_root::atoll

@@ -8,8 +8,9 @@
 // The record is at once the message, the state of the caller's future, the timer of its deadline and the
 // task that waits for the handler, so a call allocates one pooled block on the caller's shard, which is
 // freed there too. Who owns it: the caller until it is sent, the callee until it sends it back.
-// Layout: what both shards touch comes first, so that a call with small arguments moves two or three cache lines between
-// the cores, there and back; what only the caller touches comes after it.
+// Layout: what both shards touch comes first (call_message, the work, call_outcome), so that a call with small arguments moves
+// two or three cache lines between the cores, there and back; what only the caller touches comes after it (call_reply).
+// What depends on the type of the work alone is little code; the rest is of the result's type, or of none.
 // The callee's side begins with the record in the run queue of the callee: calls that have expired or were given up are
 // not started. Who gives a call up, by deadline or cancellation, has its outcome at once; a note follows the record on
 // the same lane and cancels the context that the call is served in. The record goes when both are back.
@@ -18,20 +19,43 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
-#include <variant>
+#include <type_traits>
 
-#include <atoll/actors/future/sleep.hh>
+#include <atoll/actors/future/cancel.hh>
 #include <atoll/actors/reactor/timer_queue.hh>
-#include <atoll/sharding/outbox.hh>
-#include <atoll/sharding/service_core.hh>
+#include <atoll/sharding/key_hash.hh>
 
 namespace atoll_root::atoll {
+
+class call_caller;
+class call_message;
+class call_streams_base;
+class outbox;
+class service_core;
+class service_stats;
+class slot_map;
+class turns;
 
 /// Stands for "no timeout but the one of the context".
 inline constexpr duration no_timeout = duration::max();
 
-/// What only some calls need of what crosses: it lies apart, so that others don't move it.
+/// Stands for what is no described method.
+inline constexpr std::size_t no_method = UINT16_MAX;
+/// Stands for "no bounds of the service hold".
+inline constexpr std::size_t no_bounds = UINT16_MAX;
+
+/// `out_of_range`, with how many shards there are.
+error no_such_shard(shard_id shard);
+
+/// Why a call may not begin; nothing: it may.
+std::optional<error> refuses_call(const service_core* core, shard_id to, duration timeout) noexcept;
+
+/// The place of a call in an outbox, or among those that wait for a slot to move.
+struct outbox_hook : list_hook {};
+
+/// What only some calls need of what crosses: it lies apart, so that others don't touch it.
 struct call_extras {
   std::uint64_t trace_id = 0;
   std::uint64_t key = 0;   // of a method with bounds per key
@@ -40,6 +64,7 @@ struct call_extras {
   std::shared_ptr<const serial_hold> holders;
   time_point arrived{};  // the callee's, where weight is not 0
   std::uint32_t weight = 0;
+  std::optional<error> refusal;  // the callee's: why it was not served
 };
 
 /// The part of a call that both shards touch.
@@ -48,8 +73,8 @@ class call_message : public task {
   [[nodiscard]] shard_id from() const noexcept { return from_; }
   [[nodiscard]] shard_id to() const noexcept { return to_; }
   [[nodiscard]] bool is_local() const noexcept { return from_ == to_; }
-  /// True for a call that must not wait behind others: see outbox.hh.
-  [[nodiscard]] bool passes_bounds() const noexcept { return core_ == nullptr || depth_ > 1; }
+  /// 0: of the framework, it must not wait behind others; else how deep it is: see outbox.hh.
+  [[nodiscard]] std::uint32_t level() const noexcept { return core_ == nullptr ? 0 : depth_; }
 
   [[nodiscard]] service_core* core() const noexcept { return core_; }
   /// Ends what is served, with this reason. REQUIRES: it is served, here.
@@ -58,102 +83,105 @@ class call_message : public task {
   }
 
   /// The caller's, of a call by slot.
-  void is_for_slot(std::uint64_t hold) noexcept {
-    extras_.slot = hold;
-    has_extras_ = true;
-  }
+  void is_for_slot(std::uint64_t hold) noexcept;
   void set_to(shard_id to) noexcept { to_ = static_cast<std::uint16_t>(to); }
 
   // For turns.
   [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
-  [[nodiscard]] const serial_hold* holders() const noexcept { return extras_.holders.get(); }
-  void has_turn(std::uint64_t id) noexcept {
-    place_ = place::has_turn;
-    extras_.turn = id;
-    has_extras_ = true;
-  }
+  [[nodiscard]] const serial_hold* holders() const noexcept;
+  void has_turn(std::uint64_t id) noexcept;
   void has_no_turn() noexcept { place_ = place::none; }
   /// The callee's: the next call may have its turn, while this one goes on.
   void end_turn() noexcept;
 
  protected:
-  call_message(service_core* core, shard_id to, task::run_function* execute, std::size_t method,
-               call_extras& extras) noexcept
-      : task(execute, nullptr, this_shard().group),
-        from_(static_cast<std::uint16_t>(this_shard_id())),
+  call_message(const shard& here, service_core* core, shard_id to, task::run_function* execute,
+               call_caller& caller) noexcept
+      : task(execute, nullptr, here.group),
+        from_(static_cast<std::uint16_t>(here.id)),
         to_(static_cast<std::uint16_t>(to)),
-        method_(static_cast<std::uint8_t>(method)),
         core_(core),
-        extras_(extras) {
+        caller_(caller) {
     task::ordered = true;
   }
   ~call_message() = default;
 
   /// The caller's: takes over what the context in force has.
-  void take_over_context(bool one_way) noexcept {
-    if (call_context* context = this_shard().context) take_over(*context, one_way);
+  void take_over_context(const shard& here, bool one_way) noexcept {
+    if (here.context != nullptr) take_over(*here.context, one_way);
   }
+  void has_key(std::uint64_t hash) noexcept;
+  /// `bounds`: whose hold: 0 the service's, n those of method n - 1.
+  void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
+  /// Whom service_stats counts it for.
+  void is_of_method(std::size_t method) noexcept { method_ = static_cast<std::uint16_t>(method); }
 
   // The callee's.
   /// Puts it into the run queue of the group that its method is served in; false where it is there.
-  bool changes_group(std::size_t method_number) noexcept;
-  // `method_number`: whom service_stats counts it for.
-  /// It waits for something: its service may end it.
-  void serves_on(std::size_t method_number) noexcept;
-  /// That is over.
-  void served_on(std::size_t method_number) noexcept;
-  /// Says that a message nobody waits for was not served, or failed.
-  void report_lost(const error& e) const noexcept;
+  bool changes_group() noexcept;
   enum class arrival : std::uint8_t { serve, wait, refuse };
   /// Finds the instance, takes a turn there, and makes the call's context. To wait: it is executed again when it has its
-  /// turn. To refuse: with this error for the caller.
-  arrival arrive(std::size_t method_number, void*& instance, std::optional<error>& refused) noexcept;
+  /// turn. To refuse: for take_refusal().
+  arrival arrive(void*& instance) noexcept;
+  error take_refusal() noexcept;
+  /// It waits for something: its service may end it.
+  void serves_on() noexcept;
+  /// That is over.
+  void served_on() noexcept;
+  /// Says, of a message that nobody waits for, that it was not served, or failed.
+  void report_if_lost(const error& e) const noexcept;
   /// The outcome is stored: counts it and sends the record back, to run `complete` on the caller's shard.
-  void send_back(std::size_t method_number, status_code outcome, task::run_function* complete) noexcept;
+  void send_back(status_code outcome, task::run_function* complete) noexcept;
 
  private:
   friend class call_caller;
+  template <class R>
+  friend class call_outcome;
   enum class progress : std::uint8_t { queued, running, over };
   enum class place : std::uint8_t { none, waits, has_turn };
 
   static constexpr std::uint32_t depth_max = UINT16_MAX;
 
   static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
+  inline call_extras& extras() noexcept;
   void take_over(call_context& context, bool one_way) noexcept;
-  static arrival refuse(std::optional<error>& refused, error why) noexcept;
-  arrival take_turn(turns& bounds, std::optional<error>& refused);
+  arrival arrive_slowly(void*& instance) noexcept;
+  arrival refuse(error why) noexcept;
+  arrival take_turn(turns& bounds);
   void is_timed_for(std::uint32_t weight) noexcept;
-  void count(service_stats& stats, std::size_t method_number, status_code outcome) noexcept;
+  void count(service_stats& stats, status_code outcome) noexcept;
 
-  std::uint16_t depth_ = 1;
-  std::uint16_t from_ = 0;
-  std::uint16_t to_;
   status_code given_up_ = status_code::ok;  // by the caller, before it was started
-  progress progress_ = progress::queued;    // written by the callee only
-  place place_ = place::none;               // among those that the instance serves
-  bool entered_ : 1 = false;                // the core counts this call
-  bool is_timed_ : 1 = false;               // how long it takes is recorded
-  bool has_extras_ = false;                 // the callee has to look at them
-  std::uint8_t method_;                     // whose bounds hold: 0 the service's, n those of method n - 1
-  service_core* core_;                      // null: the call is to the shard itself
+  std::uint16_t depth_ = 1;
+  std::uint16_t from_;
+  std::uint16_t to_;
+  std::uint16_t bounds_ = 0;
+  std::uint16_t method_ = no_method;
+  progress progress_ : 2 = progress::queued;  // written by the callee only
+  place place_ : 2 = place::none;             // among those that the instance serves
+  bool entered_ : 1 = false;                  // the core counts this call
+  bool is_timed_ : 1 = false;                 // how long it takes is recorded
+  bool has_extras_ : 1 = false;               // the callee has to look at them
+  service_core* core_;                        // null: the call is to the shard itself
   time_point deadline_ = never;
-  call_extras& extras_;
+  call_caller& caller_;
 };
 
-/// The part that only the caller's shard touches, but for the note, which travels.
+/// The part that only the caller's shard touches, but for the extras and the note, which travel.
 class call_caller : public timer_node, public cancel_hook, public outbox_hook {
  public:
-  /// Hands the record to the target shard.
-  void send() noexcept;
-  [[nodiscard]] bool passes_bounds() const noexcept { return message_.passes_bounds(); }
-  /// The message will go unanswered: what waits is done when it is on its way.
-  void goes_one_way() noexcept { one_way_ = true; }
+  /// Hands the record to the target shard; it has this place in the outbox.
+  void send(std::uint8_t place) noexcept;
+  [[nodiscard]] std::uint32_t level() const noexcept { return message_.level(); }
   /// It goes to the shard that has this slot, now or when that has moved.
-  void goes_by_slot(slot_map& slots, slot_id slot) noexcept {
-    slots_ = &slots;
-    slot_ = slot;
-    message_.is_for_slot(slots.hold_of(slot));
-  }
+  void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
+  [[nodiscard]] call_message& message() const noexcept { return message_; }
+  [[nodiscard]] bool is_one_way() const noexcept { return one_way_; }
+  [[nodiscard]] bool has_extras() const noexcept { return made_extras_; }
+  /// Made where there are none. Of the side that has the record.
+  call_extras& extras() noexcept;
+  /// They go where it goes.
+  void has_streams(call_streams_base& streams) noexcept { streams_ = &streams; }
   /// True where it is made to serve, directly or not, a call for the same slot. For slot_map, which asks when it is made.
   bool find_out_if_made_for(std::uint64_t hold) noexcept { return made_for_its_slot_ = is_made_under(hold); }
   /// The same of what runs now.
@@ -167,9 +195,19 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   void release_place() noexcept;
 
  protected:
-  call_caller(call_message& message, timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept
-      : timer_node(expire), cancel_hook(cancelled), message_(message) {}
-  ~call_caller() = default;
+  /// What a call does whose result has this type. No virtual functions: the state of the future lies before this part.
+  struct actions {
+    timer_node::fire_function* expire;
+    cancel_hook::function* cancelled;
+    /// Deletes the record, when the note is back after it.
+    void (*forget)(call_caller& self) noexcept;
+    /// Ends the wait of a one-way message.
+    void (*is_on_its_way)(call_caller& self) noexcept;
+  };
+
+  call_caller(call_message& message, bool one_way, const actions& of) noexcept
+      : timer_node(of.expire), cancel_hook(of.cancelled), actions_(of), message_(message), one_way_(one_way) {}
+  inline ~call_caller();
 
   /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
   void start(duration timeout) noexcept;
@@ -185,13 +223,6 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   /// The caller has its outcome.
   void has_outcome(status_code code) noexcept;
 
-  /// What deletes the record when the note is back after it.
-  virtual void forget() noexcept = 0;
-  /// Ends the wait of a one-way message.
-  virtual void is_on_its_way() noexcept = 0;
-  /// It goes to another shard than it was made for.
-  virtual void retarget(shard_id to) noexcept = 0;
-
  private:
   struct note final : task {
     note(call_caller& c, status_code reason) noexcept : task(&arrived), call(c), why(reason) { at_once = true; }
@@ -205,19 +236,199 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   void go() noexcept;
   void count_outcome(outbox& way, status_code code) noexcept;
 
+  const actions& actions_;
   call_message& message_;
-  std::optional<note> note_;
   bool record_is_back_ = false;
-  bool has_place_ = true;
-  bool one_way_ = false;
+  std::uint8_t place_ = 0;          // what outbox::enter() gave
+  const bool one_way_;              // the message goes unanswered: what waits is done when it is on its way
   bool is_kept_ = false;            // until its slot is released, or for ever
   bool made_for_its_slot_ = false;  // as of then
+  bool has_note_ = false;
   slot_id slot_ = 0;
-  std::uint32_t weight_ = 0;   // for how many calls began_ stands
   slot_map* slots_ = nullptr;  // of a call by slot
-  time_point began_{};
+  call_streams_base* streams_ = nullptr;
+  std::uint32_t weight_ = 0;  // for how many calls began_ stands
+  time_point began_;          // where weight_ is not 0
+  bool made_extras_ = false;
+  union {
+    call_extras extras_;
+  };
+  union {
+    note note_;
+  };
 };
 
+inline call_extras& call_message::extras() noexcept { return caller_.extras(); }
+
+inline call_caller::~call_caller() {
+  if (made_extras_) [[unlikely]]
+    extras_.~call_extras();
+}
+
+/// What the callee has of the outcome: the handler's future while it isn't there, then a value or a failure.
+template <class R>
+class call_outcome {
+ public:
+  call_outcome() noexcept {}  // NOLINT(modernize-use-equals-default): the union's members come later
+  call_outcome(const call_outcome&) = delete;
+  call_outcome& operator=(const call_outcome&) = delete;
+  ~call_outcome() { clear(); }
+
+  [[nodiscard]] status_code code() const noexcept { return has_ == kind::failure ? failure_.code() : status_code::ok; }
+
+  /// The handler gave this: true where it is there, and taken; else it is kept, and the record scheduled when it is.
+  [[gnu::noinline]] bool take(call_message& record, future<R>& f) noexcept {
+    if (f.available()) [[likely]] {
+      if (f.failed()) {
+        fail(record, f.take_error());
+      } else {
+        store(record, f);
+      }
+      return true;
+    }
+    record.serves_on();
+    ::new (static_cast<void*>(&running_)) future<R>(std::move(f));
+    has_ = kind::running;
+    running_.notify(record);
+    return false;
+  }
+  /// What was kept is there.
+  [[gnu::noinline]] void take_kept(call_message& record) noexcept {
+    record.served_on();
+    future<R> f(std::move(running_));
+    clear();
+    if (f.failed()) {
+      fail(record, f.take_error());
+    } else {
+      store(record, f);
+    }
+  }
+  /// It was not served.
+  [[gnu::noinline]] void refuse(call_message& record) noexcept { fail(record, record.take_refusal()); }
+  /// What is being handled is the outcome.
+  [[gnu::noinline]] void fail_with_exception(call_message& record) noexcept {
+    fail(record, error::from_exception(std::current_exception()));
+  }
+  void fail(call_message& record, error e) noexcept {
+    e.drop_exception();
+    record.report_if_lost(e);
+    ::new (static_cast<void*>(&failure_)) error(std::move(e));
+    has_ = kind::failure;
+  }
+
+  /// REQUIRES: there is one.
+  void give_to(detail::state<R>& caller) noexcept {
+    if (has_ == kind::failure) return caller.set_error(std::move(failure_));
+    try {
+      caller.set_value(std::move(value_));
+    } catch (...) {
+      caller.set_error(error::from_exception(std::current_exception()));
+    }
+  }
+
+ private:
+  using stored = stored_t<R>;
+  enum class kind : std::uint8_t { none, running, value, failure };
+
+  void store(call_message& record, future<R>& f) noexcept {
+    try {
+      if constexpr (std::is_void_v<R>) {
+        f.get();
+        ::new (static_cast<void*>(&value_)) stored();
+      } else {
+        ::new (static_cast<void*>(std::addressof(value_))) stored(f.get());
+      }
+      has_ = kind::value;
+    } catch (...) {  // the result's move failed
+      fail(record, error::from_exception(std::current_exception()));
+    }
+  }
+  void clear() noexcept {
+    switch (std::exchange(has_, kind::none)) {
+      case kind::none:
+        break;
+      case kind::running:
+        running_.~future<R>();
+        break;
+      case kind::value:
+        value_.~stored();
+        break;
+      case kind::failure:
+        failure_.~error();
+        break;
+    }
+  }
+
+  kind has_ = kind::none;
+  union {
+    future<R> running_;
+    stored value_;
+    error failure_;
+  };
+};
+
+/// The caller's part, with the state of its future.
+template <class R>
+class call_reply final : public detail::state<R>, public call_caller {
+ public:
+  call_reply(call_message& message, bool one_way, detail::state_base::destroy_function* destroy) noexcept
+      : detail::state<R>(destroy), call_caller(message, one_way, its_actions) {}
+  using call_caller::start;
+
+  /// The record is back.
+  [[gnu::noinline]] void complete(call_outcome<R>& outcome) noexcept {
+    const bool first = !this->ready();
+    const bool last = take_back(first, outcome.code());
+    if (first) {
+      outcome.give_to(*this);
+      this->wake();
+    }
+    if (last) this->producer_leaves();
+  }
+  /// Destroys all of a record but its work.
+  [[gnu::noinline]] static void destroy(call_reply& reply, call_outcome<R>& outcome, std::size_t bytes) noexcept {
+    void* block = &reply.message();
+    reply.~call_reply();
+    outcome.~call_outcome();
+    pool_free(block, bytes);
+  }
+  /// What a call gives that may not begin; nothing where it may.
+  [[gnu::noinline]] static std::optional<future<R>> refusal(const service_core* core, shard_id to, duration timeout) {
+    if (auto why = refuses_call(core, to, timeout)) return make_failed_future<R>(*std::move(why));
+    return std::nullopt;
+  }
+
+ private:
+  static void expire(timer_node* t) noexcept {
+    static_cast<call_reply*>(static_cast<call_caller*>(t))
+        ->give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
+  }
+  static void cancelled(cancel_hook* hook, const error& reason) noexcept {
+    static_cast<call_reply*>(static_cast<call_caller*>(hook))->give_up(detail::wait_failed(reason, "a call"));
+  }
+  /// Ends the wait; the record stays until it is back.
+  void give_up(error why) noexcept {
+    const bool gone = leave(why.code());
+    has_outcome(why.code());
+    this->set_error(std::move(why));
+    this->wake();
+    if (gone) this->producer_leaves();
+  }
+  static void forget(call_caller& self) noexcept { static_cast<call_reply&>(self).producer_leaves(); }
+  static void is_on_its_way(call_caller& self) noexcept {
+    if constexpr (std::is_void_v<R>) {
+      auto& reply = static_cast<call_reply&>(self);
+      reply.stop_waiting();
+      reply.has_outcome(status_code::ok);
+      reply.set_value();
+      reply.wake();
+    }
+  }
+
+  static constexpr call_caller::actions its_actions{&expire, &cancelled, &forget, &is_on_its_way};
+};
+
+/// F: what is done with the instance, a function that returns future<R>; what else it may have, is looked for where it is used.
 template <class R, class F>
 class call_record final : public call_message {
  public:
@@ -225,195 +436,109 @@ class call_record final : public call_message {
     if constexpr (requires { F::one_way; }) return F::one_way;
     return false;
   }();
+  static_assert(!is_one_way || std::is_void_v<R>, "nobody waits for the result of a one-way message");
 
-  static future<R> start(service_core* core, shard_id to, duration timeout, F work) {
-    void* block = pool_allocate(sizeof(call_record));
+  /// `make`: gives the work, where it is to be.
+  template <class Make>
+  static future<R> start(shard& here, service_core* core, shard_id to, duration timeout, Make& make) {
+    void* block = here.blocks.allocate(sizeof(call_record));
     call_record* record = nullptr;
-    try {
-      record = ::new (block) call_record(core, to, std::move(work));
-    } catch (...) {  // the function's move failed
-      pool_free(block, sizeof(call_record));
-      throw;
+    if constexpr (noexcept(make())) {
+      record = ::new (block) call_record(here, core, to, make);
+    } else {
+      try {
+        record = ::new (block) call_record(here, core, to, make);
+      } catch (...) {
+        here.blocks.free(block, sizeof(call_record));
+        throw;
+      }
     }
-    future<R> f(static_cast<detail::state<R>&>(record->caller_));
-    record->caller_.start(timeout);
+    future<R> f(static_cast<detail::state<R>&>(record->reply_));
+    record->reply_.start(timeout);
     return f;
   }
 
  private:
-  using running = future<R>;
-  using outcome = result<R>;
-
-  struct caller final : call_caller, detail::state<R> {
-    explicit caller(call_record& r) noexcept
-        : call_caller(r, &expire, &cancelled), detail::state<R>(&destroy), record(r) {}
-    using call_caller::has_outcome;
-    using call_caller::start;
-    using call_caller::take_back;
-
-    static void expire(timer_node* t) noexcept {
-      static_cast<caller*>(static_cast<call_caller*>(t))
-          ->give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
-    }
-    static void cancelled(cancel_hook* hook, const error& reason) noexcept {
-      static_cast<caller*>(static_cast<call_caller*>(hook))->give_up(detail::wait_failed(reason, "a call"));
-    }
-    /// Ends the wait; the record stays until it is back.
-    void give_up(error why) noexcept {
-      const bool gone = this->leave(why.code());
-      this->has_outcome(why.code());
-      this->set_error(std::move(why));
-      this->wake();
-      if (gone) this->producer_leaves();
-    }
-    void forget() noexcept override { this->producer_leaves(); }
-    void is_on_its_way() noexcept override {
-      if constexpr (is_one_way) {
-        this->stop_waiting();
-        this->has_outcome(status_code::ok);
-        this->set_value();
-        this->wake();
-      }
-    }
-    void retarget(shard_id to) noexcept override {
-      if constexpr (requires { record.work_.retarget(to); }) record.work_.retarget(to);
-    }
-    static void destroy(detail::state_base* s) noexcept {
-      auto* record = &static_cast<caller*>(static_cast<detail::state<R>*>(s))->record;
-      record->~call_record();
-      pool_free(record, sizeof(call_record));
-    }
-
-    call_record& record;
-  };
-
-  call_record(service_core* core, shard_id to, F work)
-      : call_message(core, to, &execute, method_of(work), extras_), work_(std::move(work)), caller_(*this) {
-    this->take_over_context(is_one_way);
-    if constexpr (requires { work_.key(); }) extras_.key = work_.key();
-    if constexpr (is_one_way) caller_.goes_one_way();
-    if constexpr (requires { work_.in_record(*this, caller_); }) work_.in_record(*this, caller_);
+  template <class Make>
+  call_record(const shard& here, service_core* core, shard_id to, Make& make)
+      : call_message(here, core, to, &execute, reply_), work_(make()), reply_(*this, is_one_way, &destroy) {
+    if constexpr (requires { work_.bounds; }) this->has_bounds(work_.bounds);
+    if constexpr (requires { work_.number(); }) this->is_of_method(work_.number());
+    this->take_over_context(here, is_one_way);
+    if constexpr (requires { work_.key(); }) this->has_key(work_.key());
+    if constexpr (requires { work_.in_record(*this, reply_); }) work_.in_record(*this, reply_);
   }
 
-  static constexpr bool has_group = [] {
-    if constexpr (requires { F::has_group; }) return F::has_group;
-    return false;
-  }();
-
-  static std::size_t method_of(const F& work) noexcept {
-    if constexpr (requires { work.method; }) return work.method;
-    return 0;
-  }
-  static std::size_t number_of_method(const F& work) noexcept {
-    if constexpr (requires { work.number(); }) return work.number();
-    return service_stats::others;
-  }
   static void execute(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
-    if constexpr (has_group) {
-      if (self.changes_group(F::number())) return;
+    if constexpr (requires { requires F::has_group; }) {
+      if (self.changes_group()) return;
     }
     void* instance = nullptr;
-    std::optional<error> refused;
-    switch (self.arrive(number_of_method(self.work_), instance, refused)) {
-      case arrival::serve:
-        break;
-      case arrival::wait:
-        return;
-      case arrival::refuse:
-        return self.end_with_error(std::move(*refused));
+    const auto how = self.arrive(instance);
+    if (how != arrival::serve) [[unlikely]] {
+      if (how == arrival::wait) return;
+      self.outcome_.refuse(self);
+      return self.end();
     }
-    future<R> f = self.begin(instance);
-    if (f.available()) return self.end_with(f);
-    self.serves_on(number_of_method(self.work_));
-    self.task::run = &finish;
-    self.state_.template emplace<running>(std::move(f)).notify(self);
-  }
-
-  future<R> begin(void* instance) noexcept {
-    const detail::context_scope scope(task::context.get());
-    const detail::work_scope working(detail::name_of_work<F>);
-    try {
-      return work_(instance);
-    } catch (...) {
-      return make_failed_future<R>(error::from_exception(std::current_exception()));
+    bool there = true;
+    {
+      const detail::context_scope scope(self.task::context.get());
+      const detail::work_scope working(detail::name_of_work<F>);
+      self.task::run = &finish;  // where it waits
+      try {
+        future<R> f = self.work_(instance);
+        there = self.outcome_.take(self, f);
+      } catch (...) {
+        self.outcome_.fail_with_exception(self);
+      }
     }
+    if (there) self.end();
   }
-
   static void finish(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
-    self.served_on(number_of_method(self.work_));
-    self.end_with(std::get<running>(self.state_));
+    self.outcome_.take_kept(self);
+    self.end();
   }
-
-  /// The outcome takes the future's place, where that is ours.
-  void end_with(future<R>& f) noexcept {
-    if (f.failed()) return end_with_error(f.take_error());
-    try {
-      state_.template emplace<outcome>(f.get_result());
-    } catch (...) {  // the result's move failed
-      return end_with_error(error::from_exception(std::current_exception()));
-    }
-    tell_work();
-    send_back(number_of_method(work_), status_code::ok, &complete);
-  }
-  void end_with_error(error e) noexcept {
-    e.drop_exception();
-    const auto code = e.code();
-    if constexpr (is_one_way) this->report_lost(e);
-    state_.template emplace<outcome>(std::move(e));
-    tell_work();
-    send_back(number_of_method(work_), code, &complete);
-  }
-  /// Work that wants to know when it has ended is told, before its turn ends.
-  void tell_work() noexcept {
+  void end() noexcept {
+    // Work that wants to know when it has ended is told, before its turn ends.
     if constexpr (requires { work_.ended(); }) work_.ended();
+    send_back(outcome_.code(), &complete);
   }
-
   static void complete(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
-    caller& c = self.caller_;
-    auto& back = std::get<outcome>(self.state_);
-    const bool first = !c.ready();
-    const bool last = c.take_back(first, back ? status_code::ok : back.error().code());
-    if (first) {
-      try {
-        c.set_result(std::move(back));
-      } catch (...) {
-        c.set_error(error::from_exception(std::current_exception()));
-      }
-      c.wake();
-    }
-    if (last) c.producer_leaves();
+    self.reply_.complete(self.outcome_);
+  }
+  static void destroy(detail::state_base* s) noexcept {
+    auto& reply = *static_cast<call_reply<R>*>(static_cast<detail::state<R>*>(s));
+    auto& record = static_cast<call_record&>(reply.message());
+    record.work_.~F();
+    call_reply<R>::destroy(reply, record.outcome_, sizeof(call_record));
   }
 
   static_assert(alignof(F) <= alignof(std::max_align_t), "arguments lie in pooled blocks: at most 16-byte alignment");
 
   F work_;
-  std::variant<std::monostate, running, outcome> state_;  // the callee's
-  call_extras extras_;
-  caller caller_;
+  call_outcome<R> outcome_;
+  call_reply<R> reply_;
 };
 
-/// `out_of_range`, with how many shards there are.
-error no_such_shard(shard_id shard);
-
-/// Twice as many calls to a shard as begin without waiting.
-bool too_many_under_way(shard_id to) noexcept;
-
-/// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work returns a future<R>.
-template <class R, class F>
-future<R> start_call(service_core* core, shard_id to, duration timeout, F work) {
-  if (to >= this_shard().count) return make_failed_future<R>(no_such_shard(to));
-  if (timeout <= duration::zero())
-    return make_failed_future<R>(error(status_code::deadline_exceeded, "no time for a call"));
-  if (const error* reason = cancellation()) return make_failed_future<R>(detail::wait_failed(*reason, "a call"));
-  if constexpr (call_record<R, F>::is_one_way) {
-    // Those sent while serving a call don't wait for a place, and their senders go on: else they had no bound.
-    if (too_many_under_way(to))
-      return make_failed_future<R>(error(status_code::resource_exhausted, "too many calls under way"));
+/// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work, which make() gives, returns a future<R>.
+template <class R, class Make>
+future<R> start_made_call(service_core* core, shard_id to, duration timeout, Make make) {
+  using record = call_record<R, std::invoke_result_t<Make&>>;
+  shard& here = this_shard();
+  if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) {
+    if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
   }
-  return call_record<R, F>::start(core, to, timeout, std::move(work));
+  return record::start(here, core, to, timeout, make);
+}
+/// The same of work that is there.
+template <class R, class F>
+future<R> start_call(service_core* core, shard_id to, duration timeout, F&& work) {
+  static_assert(!std::is_lvalue_reference_v<F>, "the work moves into the call");
+  return start_made_call<R>(
+      core, to, timeout, [&work]() noexcept(std::is_nothrow_move_constructible_v<F>) -> F { return std::move(work); });
 }
 
 }  // namespace atoll_root::atoll

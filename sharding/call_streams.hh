@@ -25,6 +25,7 @@
 #include <atoll/actors/future/stream.hh>
 #include <atoll/actors/sync/wait_queue.hh>
 #include <atoll/sharding/call.hh>
+#include <atoll/sharding/service_core.hh>
 
 namespace atoll_root::atoll {
 

@@ -18,50 +18,23 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-#include <vector>
 
 #include <atoll/actors/base/text.hh>
 #include <atoll/actors/future/future.hh>
 #include <atoll/actors/future/stream.hh>
 #include <atoll/sharding/message.hh>
 #include <atoll/sharding/sendable.hh>
-#include <atoll/sharding/slot_map.hh>
-#include <atoll/sharding/turns.hh>
+#include <atoll/sharding/service_options.hh>
 
 namespace atoll_root::atoll {
 
 /// Stands for "no parameter is the key".
 inline constexpr std::size_t no_key = static_cast<std::size_t>(-1);
-
-/// What a class says of all its methods: `static constexpr atoll::service_options options{...}`.
-struct service_options {
-  std::uint32_t concurrency = 0;                      // calls that an instance serves at a time; 0: any number
-  std::uint32_t queue = turn_options::queue_default;  // calls that wait for their turn; more get `resource_exhausted`
-  std::uint32_t streams = 65'536;  // calls with streams that may be open at an instance; more get the same
-  /// Into so many slots its keys are divided, each of which one shard has and may give to another (slots.hh); at most 65,536.
-  /// 0: the shard of a key never changes. The same in all processes of a cluster.
-  slot_id slots = 0;
-};
-
-/// What ATOLL_METHOD_WITH says of one method.
-struct method_options {
-  std::uint32_t concurrency = 0;                      // as above, for this method alone; 0: as the service
-  std::uint32_t queue = turn_options::queue_default;  // as above
-  bool per_key = false;                               // concurrency and queue hold for each key(...) apart
-  /// The caller's future<> is ready when the message is on its way. Neither the caller's deadline nor its cancellation
-  /// follows it there; what the method fails with is logged and counted by its shard. Other nodes and gRPC clients get their
-  /// answer when the message has left for that shard.
-  bool one_way = false;
-  /// Serving a call twice does the same as serving it once: who lost the answer may ask again.
-  bool idempotent = false;
-  /// The scheduling group it is served in, of create_scheduling_group(); empty: the caller's. start() fails with `not_found`
-  /// where a shard doesn't know it.
-  std::string_view group = {};
-};
 
 namespace detail {
 
@@ -221,28 +194,47 @@ inline constexpr work_name name_of_method{service_description<typename method_tr
 template <class S>
 constexpr service_options options_of_service() noexcept {
   if constexpr (requires { static_cast<const service_options&>(S::options); }) {
-    static_assert(S::options.slots <= slot_map::slots_max, "a service has 65,536 slots at most");
+    static_assert(S::options.slots <= slots_max, "a service has 65,536 slots at most");
     return S::options;
   } else {
     return {};
   }
 }
 
-template <class Tag, class Methods>
-struct method_position;
-template <class Tag, class... Tags>
-struct method_position<Tag, boost::hana::tuple<Tags...>> {
-  static constexpr std::size_t value = [] {
+template <class Methods>
+struct method_list;
+template <class... Tags>
+struct method_list<boost::hana::tuple<Tags...>> {
+  // One more than there are, so that it is an array where there are none.
+  static constexpr described_method all[sizeof...(Tags) + 1] = {{Tags::name, Tags::options}..., {}};  // NOLINT
+  static constexpr std::size_t count = sizeof...(Tags);
+  /// A method's number among them; each has another name.
+  static constexpr std::size_t find(std::string_view name) noexcept {
     std::size_t at = 0;
-    static_cast<void>(((std::is_same_v<Tag, Tags> || (++at, false)) || ...));
+    while (at < count && all[at].name != name) ++at;
     return at;
-  }();
+  }
 };
+template <class S>
+using methods_of = method_list<typename service_description<S>::methods>;
 
 /// A method's number among those of its service.
 template <class Tag>
-inline constexpr std::size_t number_of =
-    method_position<Tag, typename service_description<typename method_traits<Tag>::service>::methods>::value;
+inline constexpr std::size_t number_of = methods_of<typename method_traits<Tag>::service>::find(Tag::name);
+
+template <class S>
+constexpr service_shape shape_of_service() noexcept {
+  if constexpr (requires {
+                  { S::shape() } -> std::same_as<service_shape>;
+                }) {
+    return S::shape();
+  } else {
+    return {.name = service_description<S>::name,
+            .methods = methods_of<S>::all,
+            .method_count = methods_of<S>::count,
+            .options = options_of_service<S>()};
+  }
+}
 
 /// Where the bounds for a method are: 0 stands for the service's.
 template <class Tag>
@@ -261,48 +253,10 @@ struct work_options {
 
 }  // namespace detail
 
-/// The bounds of a service, then of its methods; empty where there are none.
-template <described_service S>
-std::vector<turn_options> bounds_of_service() {
-  constexpr auto own = detail::options_of_service<S>();
-  bool any = own.concurrency != 0;
-  std::vector<turn_options> all{{.concurrency = own.concurrency, .queue = own.queue}};
-  boost::hana::for_each(typename service_description<S>::methods{}, [&]<class Tag>(Tag) {
-    constexpr method_options method = Tag::options;
-    any = any || method.concurrency != 0;
-    all.push_back({.concurrency = method.concurrency, .queue = method.queue, .per_key = method.per_key});
-  });
-  if (!any) all.clear();
-  return all;
-}
-
-/// The scheduling groups of its methods by name, in order; empty where no method has one.
-template <described_service S>
-std::vector<std::string_view> groups_of_service() {
-  std::vector<std::string_view> all;
-  bool any = false;
-  boost::hana::for_each(typename service_description<S>::methods{}, [&]<class Tag>(Tag) {
-    constexpr std::string_view group = Tag::options.group;
-    any = any || !group.empty();
-    all.push_back(group);
-  });
-  if (!any) all.clear();
-  return all;
-}
-
-/// The names of its methods, in order.
-template <described_service S>
-std::vector<std::string_view> methods_of_service() {
-  std::vector<std::string_view> all;
-  boost::hana::for_each(typename service_description<S>::methods{},
-                        [&all]<class Tag>(Tag) { all.push_back(Tag::name); });
-  return all;
-}
-
 /// Calls f with each method tag of the service, in order.
 template <described_service S, class F>
 constexpr void for_each_method(F f) {
-  boost::hana::for_each(typename service_description<S>::methods{}, f);
+  detail::for_each_type(std::type_identity<typename service_description<S>::methods>{}, f);
 }
 
 }  // namespace atoll_root::atoll

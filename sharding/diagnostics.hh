@@ -15,10 +15,10 @@
 // Cost: as of dump_tasks() and metrics_registry::collect() on each shard. The page is rendered on an offload thread.
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <vector>
 
+#include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/future/future.hh>
 #include <atoll/actors/metrics/prometheus.hh>
 #include <atoll/actors/reactor/task_dump.hh>

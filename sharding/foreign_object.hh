@@ -20,11 +20,11 @@
 // Cost: a call is a submit_to; making it is one allocation; letting go of it is a message without one.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <tuple>
 #include <utility>
 
+#include <atoll/actors/base/chrono.hh>
 #include <atoll/sharding/foreign.hh>
 #include <atoll/sharding/sendable.hh>
 #include <atoll/sharding/start_arguments.hh>
@@ -92,7 +92,7 @@ template <class T, class Function, class... A>
 struct foreign_object_call {
   auto operator()(void* /*instance*/) {
     const auto bound = [this] {
-      return std::apply([this](A&... a) { return std::invoke(function, block->object(), std::move(a)...); }, packed);
+      return std::apply([this](A&... a) { return invoke_any(function, block->object(), std::move(a)...); }, packed);
     };
     return invoke_and_await(bound);
   }

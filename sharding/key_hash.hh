@@ -45,4 +45,26 @@ constexpr shard_id shard_of_hash(std::uint64_t hash, shard_id shards) noexcept {
   return static_cast<shard_id>(((hash >> 32) * shards) >> 32);
 }
 
+/// The number of a slot, from 0: see slots.hh.
+using slot_id = std::uint32_t;
+
+/// The slot, of so many, that a key is in.
+constexpr slot_id slot_of_hash(std::uint64_t hash, slot_id slots) noexcept {
+  return static_cast<slot_id>(((hash >> 32) * slots) >> 32);
+}
+
+inline constexpr slot_id slots_max = 65'536;  // of a service
+
+namespace detail {
+
+template <std::size_t N, class First, class... Rest>
+constexpr const auto& nth_of(const First& first, const Rest&... rest) noexcept {
+  if constexpr (N == 0) {
+    return first;
+  } else {
+    return nth_of<N - 1>(rest...);
+  }
+}
+
+}  // namespace detail
 }  // namespace atoll_root::atoll

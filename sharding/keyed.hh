@@ -130,8 +130,8 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
   auto atoll_call(A&&... arguments) const {
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty actor_ref");
     const auto hash = key_hash(key_);
-    const auto work = [this, hash](detail::method_body<Tag>&& body) {
-      return detail::actor_call<Actor, Tag>{{}, key_, hash, std::move(body), nullptr, nullptr};
+    const auto work = [this, hash](auto body) {
+      return detail::actor_call<Actor, Tag>{{}, key_, hash, body(), nullptr, nullptr};
     };
     return detail::start_by_hash<Tag, has_slots>(core_, hash, timeout_, work, std::forward<A>(arguments)...);
   }
@@ -178,7 +178,9 @@ class keyed {
   using key_type = typename detail::key_of_actor<Actor>::type;
   static_assert(sendable<key_type>, "an actor's key travels in messages");
 
-  explicit keyed(life_options options = {}) : host_(std::move(options)) {}
+  keyed() = default;
+  /// How they live: service_life.hh has the options, and has to be included for them.
+  explicit keyed(const life_options& options) { host_.set_options(options); }
 
   /// A handle for other shards and services, also before start().
   [[nodiscard]] keyed_ref<Actor> ref() { return keyed_ref<Actor>(host_.core()); }

@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// ATOLL_MESSAGE describes a struct once, with Boost.Hana, for messages, the wire and the printed .proto.
+// ATOLL_MESSAGE describes a struct once, with Boost.Hana's types, for messages, the wire and the printed .proto.
 //
 //   struct hit { std::string name; std::int64_t total; };
 //   ATOLL_MESSAGE(hit, name, total);          // in the struct's namespace
 //
-// The struct is then a Hana `Struct` (hana::for_each, hana::equal, ... work on it). Its fields are numbered 1, 2,
-// 3 in the order given here: that order is what is on the wire; proto/README.md says how it may change.
+// Its fields are numbered 1, 2, 3 in the order given here: that order is what is on the wire; proto/README.md says how it may
+// change. With sharding/hana.hh the struct is a Hana `Struct`: hana::for_each, hana::equal, ... work on it.
 #pragma once
 
 #include <string_view>
 #include <type_traits>
 
-#include <boost/hana/core/when.hpp>
-#include <boost/hana/for_each.hpp>
-#include <boost/hana/fwd/accessors.hpp>
-#include <boost/hana/pair.hpp>
-#include <boost/hana/string.hpp>
-#include <boost/hana/tuple.hpp>
-#include <boost/hana/unpack.hpp>
+#include <boost/hana/fwd/tuple.hpp>
 
 #include <atoll/sharding/for_each_macro.hh>
 
@@ -30,7 +24,6 @@ template <class Name, class Class, class Type, Type Class::* Pointer>
 struct message_member {
   using type = Type;
   static constexpr std::string_view name() noexcept { return Name::value; }
-  static constexpr auto hana_name() noexcept { return Name::hana_name(); }
   static constexpr Type& get(Class& object) noexcept { return object.*Pointer; }
   static constexpr const Type& get(const Class& object) noexcept { return object.*Pointer; }
 };
@@ -44,6 +37,11 @@ struct make_message_member<Name, Pointer> {
   using type = message_member<Name, Class, Type, Pointer>;
 };
 
+template <class... T, class F>
+constexpr void for_each_type(std::type_identity<boost::hana::tuple<T...>> /*list*/, F& f) {
+  static_cast<void>((f(T{}), ..., true));
+}
+
 }  // namespace detail
 
 template <class T>
@@ -51,9 +49,7 @@ concept described_message = requires { atoll_message_of(std::type_identity<T>{})
 
 /// A hana::tuple of the message_members of T, in field order.
 template <described_message T>
-constexpr auto message_members() noexcept {
-  return typename decltype(atoll_message_of(std::type_identity<T>{}))::members{};
-}
+using message_members = typename decltype(atoll_message_of(std::type_identity<T>{}))::members;
 
 /// The message's name as declared.
 template <described_message T>
@@ -61,20 +57,13 @@ constexpr std::string_view message_name() noexcept {
   return decltype(atoll_message_of(std::type_identity<T>{}))::name;
 }
 
+/// Calls f with each message_member of T, in field order.
+template <described_message T, class F>
+constexpr void for_each_member(F f) {
+  detail::for_each_type(std::type_identity<message_members<T>>{}, f);
+}
+
 }  // namespace atoll_root::atoll
-
-namespace boost::hana {
-
-template <class T>
-struct accessors_impl<T, when<atoll::described_message<T>>> {
-  static constexpr auto apply() {
-    return unpack(atoll::message_members<T>(), []<class... M>(M...) {
-      return make_tuple(make_pair(M::hana_name(), [](auto&& object) -> decltype(auto) { return M::get(object); })...);
-    });
-  }
-};
-
-}  // namespace boost::hana
 
 #define ATOLL_MESSAGE(Class, ...)                                                                                     \
   struct atoll_message_description_of_##Class {                                                                       \
@@ -87,10 +76,9 @@ struct accessors_impl<T, when<atoll::described_message<T>>> {
   }                                                                                                                   \
   static_assert(true, "a semicolon ends the description")
 
-#define ATOLL_DETAIL_FIELD_NAME(Class, field)                                        \
-  struct field_##field {                                                             \
-    [[maybe_unused]] static constexpr std::string_view value = #field;               \
-    static constexpr auto hana_name() noexcept { return BOOST_HANA_STRING(#field); } \
+#define ATOLL_DETAIL_FIELD_NAME(Class, field)                          \
+  struct field_##field {                                               \
+    [[maybe_unused]] static constexpr std::string_view value = #field; \
   };
 #define ATOLL_DETAIL_MEMBER(Class, field) \
   typename ::atoll_root::atoll::detail::make_message_member<field_##field, &Class::field>::type

@@ -2,6 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/outbox.hh>
 
+#include <new>
+
 #include <atoll/actors/metrics/shard_metrics.hh>
 #include <atoll/actors/metrics/status_metric.hh>
 #include <atoll/sharding/call.hh>
@@ -39,9 +41,45 @@ void outbox::took(duration how_long, std::uint32_t weight) noexcept {
   if (exported_) timed_.record(how_long, weight, exported_->group);
 }
 
+bool outbox::takes_nested(std::uint32_t level) noexcept {
+  if (level >= levels) return deep_in_flight_ < deep_in_flight_max;
+  if (nested_ != nullptr) return true;
+  nested_.reset(new (std::nothrow) std::array<line, levels>);
+  return nested_ != nullptr;
+}
+
+std::uint8_t outbox::enter_nested(std::uint32_t level) noexcept {
+  if (level == 0) {
+    ++in_flight_;
+    return unbounded;
+  }
+  // One that was kept elsewhere may come where there is no memory to wait with.
+  if (level >= levels || !takes_nested(level)) {
+    ++in_flight_;
+    ++deep_in_flight_;
+    return deep;
+  }
+  line& l = line_of(level);
+  if (l.in_flight >= calls_in_flight_max || !l.waiting.empty()) return no_place;
+  ++in_flight_;
+  ++l.in_flight;
+  return static_cast<std::uint8_t>(level);
+}
+
+void outbox::returned_nested(std::uint8_t place) noexcept {
+  if (place == unbounded) return;
+  if (place == deep) {
+    --deep_in_flight_;
+    return;
+  }
+  line& l = line_of(place);
+  --l.in_flight;
+  if (!l.waiting.empty()) send_waiting(l, place);
+}
+
 void outbox::wait(call_caller& call) noexcept {
   outbox_hook& place = call;
-  waiting_.push_back(place);
+  line_of(call.level()).waiting.push_back(place);
   ++waiting_count_;
 }
 
@@ -53,12 +91,13 @@ bool outbox::withdraw(call_caller& call) noexcept {
   return true;
 }
 
-void outbox::send_waiting() noexcept {
-  while (in_flight_ < calls_in_flight_max && !waiting_.empty()) {
-    call_caller& call = static_cast<call_caller&>(*waiting_.pop_front());
+void outbox::send_waiting(line& l, std::uint8_t place) noexcept {
+  while (l.in_flight < calls_in_flight_max && !l.waiting.empty()) {
+    call_caller& call = static_cast<call_caller&>(*l.waiting.pop_front());
     --waiting_count_;
     ++in_flight_;
-    call.send();
+    ++l.in_flight;
+    call.send(place);
   }
 }
 

@@ -3,27 +3,25 @@
 //
 // How many calls one shard may have under way to another.
 //
-// Invariants: calls go out in the order submitted. At most `calls_in_flight_max` calls of depth 0 are under
-// way; more wait here, each until its turn or its deadline. A call made while serving a call (depth above 0)
-// never waits here: the one above it holds a place already, and to wait behind new work is how a cycle of
-// calls deadlocks. Nor do the framework's own (submit_to): a service has to be stoppable while its lanes are full.
+// Invariants: calls go out in the order submitted, those of one level (which is how deep a call is: one above the call that it
+// serves; 1 where it serves none). At most `calls_in_flight_max` calls of a level are under way; more wait here, each until its
+// turn or its deadline. So a call waits only for calls as deep as itself, whose own calls are deeper: a circle of calls over full
+// lanes goes on. From level `levels` on none waits: past `deep_in_flight_max` they fail with `resource_exhausted`.
+// The framework's own (submit_to) have no bound: a service has to be stoppable while its lanes are full.
 // Waiting allocates nothing; a call that expires leaves at once.
 // The caller's side of a lane is counted here, too: calls by outcome and how long they take, exported from the first call on.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/reactor/shard.hh>
+#include <atoll/sharding/call.hh>
 #include <atoll/sharding/service_stats.hh>
 
 namespace atoll_root::atoll {
-
-class call_caller;
-
-/// The place of a call in an outbox.
-struct outbox_hook : list_hook {};
 
 class outbox {
  public:
@@ -33,21 +31,33 @@ class outbox {
   ~outbox();
 
   static constexpr std::uint32_t calls_in_flight_max = 4096;
+  static constexpr std::uint32_t levels = 64;
+  static constexpr std::uint32_t deep_in_flight_max = 8192;
 
-  /// Gives a call a place now; false: it has to wait().
-  bool enter(bool passes_bounds) noexcept {
-    if (!passes_bounds && (in_flight_ >= calls_in_flight_max || !waiting_.empty())) return false;
+  /// What enter() gives where the call has to wait.
+  static constexpr std::uint8_t no_place = 0;
+
+  /// False where a call of this level may neither go now nor wait: too many deep ones, or no memory.
+  bool takes(std::uint32_t level) noexcept { return level <= 1 || takes_nested(level); }
+  /// Gives a call a place now, or no_place: it has to wait().
+  std::uint8_t enter(std::uint32_t level) noexcept {
+    if (level != 1) return enter_nested(level);
+    if (first_.in_flight >= calls_in_flight_max || !first_.waiting.empty()) [[unlikely]]
+      return no_place;
+    ++first_.in_flight;
     ++in_flight_;
-    return true;
+    return 1;
   }
   /// Sends the call when a place is free.
   void wait(call_caller& call) noexcept;
 
   /// A call came back: its place is free.
-  void returned() noexcept {
+  void returned(std::uint8_t place) noexcept {
     --in_flight_;
-    if (!waiting_.empty()) [[unlikely]]
-      send_waiting();
+    if (place != 1) return returned_nested(place);
+    --first_.in_flight;
+    if (!first_.waiting.empty()) [[unlikely]]
+      send_waiting(first_, place);
   }
 
   /// Takes back a call that was not sent yet; false where it was.
@@ -69,13 +79,25 @@ class outbox {
 
  private:
   struct exported;
+  struct line {
+    std::uint32_t in_flight = 0;
+    intrusive_list<outbox_hook> waiting;
+  };
+  static constexpr std::uint8_t deep = levels;
+  static constexpr std::uint8_t unbounded = levels + 1;
 
   void export_metrics(shard_id to) noexcept;
-  void send_waiting() noexcept;
+  bool takes_nested(std::uint32_t level) noexcept;
+  std::uint8_t enter_nested(std::uint32_t level) noexcept;
+  void returned_nested(std::uint8_t place) noexcept;
+  void send_waiting(line& l, std::uint8_t place) noexcept;
+  line& line_of(std::uint32_t level) noexcept { return level == 1 ? first_ : (*nested_)[level]; }
 
+  line first_;
   std::uint32_t in_flight_ = 0;
   std::uint32_t waiting_count_ = 0;
-  intrusive_list<outbox_hook> waiting_;
+  std::uint32_t deep_in_flight_ = 0;
+  std::unique_ptr<std::array<line, levels>> nested_;  // from the first nested call on
   status_counts ended_;
   timed_calls timed_;
   std::unique_ptr<exported> exported_;

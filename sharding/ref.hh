@@ -20,6 +20,7 @@
 #include <atoll/sharding/call_streams.hh>
 #include <atoll/sharding/describe.hh>
 #include <atoll/sharding/key_hash.hh>
+#include <atoll/sharding/service_core.hh>
 
 namespace atoll_root::atoll {
 namespace detail {
@@ -29,8 +30,12 @@ template <class Tag, bool Streams = method_traits<Tag>::streams>
 struct method_body {
   using traits = method_traits<Tag>;
 
-  auto operator()(typename traits::service& service) {
-    return std::apply([&service](auto&... a) { return (service.*Tag::pointer)(std::move(a)...); }, packed);
+  typename traits::returned operator()(typename traits::service& service) {
+    return serve(service, std::make_index_sequence<traits::arity>());
+  }
+  template <std::size_t... I>
+  typename traits::returned serve(typename traits::service& service, std::index_sequence<I...> /*arguments*/) {
+    return (service.*Tag::pointer)(std::move(std::get<I>(packed))...);
   }
 
   typename traits::arguments packed;
@@ -69,12 +74,12 @@ struct method_body<Tag, true> {
   void in_record(call_message& its_message, call_caller& caller) noexcept {
     message = &its_message;
     streams->belongs_to(caller);
+    caller.has_streams(*streams);
   }
   void ended() noexcept {
     streams->call_ended();
     message->core()->close_stream(streams->place());
   }
-  void retarget(shard_id to) noexcept { streams->set_to(to); }
 
   template <std::size_t I>
   auto argument() {
@@ -113,7 +118,9 @@ auto start_streaming(service_core* core, shard_id to, duration timeout, MakeWork
                  arguments),
       call_streams_hold<in, out>(to)};
   auto& streams = *body.streams;
-  const auto start = [&] { return start_call<result>(core, to, timeout, work(std::move(body))); };
+  const auto start = [&] {
+    return start_made_call<result>(core, to, timeout, [&] { return work([&body] { return std::move(body); }); });
+  };
   const auto start_and_send = [&] {
     if constexpr (traits::takes_stream) {
       cancel_source sender;
@@ -141,14 +148,17 @@ auto start_streaming(service_core* core, shard_id to, duration timeout, MakeWork
   }
 }
 
-/// Starts a call of a method; `work` makes of the method's body what the call does with its instance.
+/// Starts a call of a method; `work` makes, of what gives the method's body, what the call does with its instance.
 template <class Tag, class MakeWork, class... A>
 auto start_method(service_core* core, shard_id to, duration timeout, MakeWork work, A&&... arguments) {
   using traits = method_traits<Tag>;
   using result = typename traits::result;
   using packed = typename traits::arguments;
   if constexpr (!traits::streams) {
-    return start_call<result>(core, to, timeout, work(method_body<Tag>{packed(std::forward<A>(arguments)...)}));
+    const auto body = [&]() noexcept(std::is_nothrow_constructible_v<packed, A...>) {
+      return method_body<Tag>{packed(std::forward<A>(arguments)...)};
+    };
+    return start_made_call<result>(core, to, timeout, [&]() noexcept(noexcept(work(body))) { return work(body); });
   } else {
     return start_streaming<Tag>(core, to, timeout, work, packed(std::forward<A>(arguments)...));
   }
@@ -158,9 +168,9 @@ auto start_method(service_core* core, shard_id to, duration timeout, MakeWork wo
 template <class Tag>
 struct method_call : work_options<Tag> {
   using traits = method_traits<Tag>;
-  static constexpr std::size_t method = bounds_of<Tag>;
+  static constexpr std::size_t bounds = bounds_of<Tag>;
   static constexpr work_name name_of_work() { return name_of_method<Tag>; }
-  static_assert(method <= UINT8_MAX, "methods with bounds of their own have to be among the first 255");
+  static_assert(number_of<Tag> < no_method && bounds < no_bounds, "a service has 65,534 methods at most");
 
   auto operator()(void* instance) { return body(*static_cast<typename traits::service*>(instance)); }
   [[nodiscard]] std::uint64_t key() const noexcept
@@ -191,9 +201,6 @@ struct slot_call : Call {
     caller.goes_by_slot(*slots, slot);
     if constexpr (requires { Call::in_record(message, caller); }) Call::in_record(message, caller);
   }
-  void retarget(shard_id to) noexcept {
-    if constexpr (requires { this->body.retarget(to); }) this->body.retarget(to);
-  }
 
   slot_map* slots;
   slot_id slot;
@@ -203,31 +210,42 @@ struct slot_call : Call {
 template <class Tag, bool HasSlots, class MakeWork, class... A>
 auto start_by_hash(service_core* core, std::uint64_t hash, duration timeout, MakeWork work, A&&... arguments) {
   if constexpr (HasSlots) {
-    slot_map& slots = core->slots();
-    const slot_id slot = slot_of_hash(hash, slots.count());
-    const auto by_slot = [&work, &slots, slot](method_body<Tag>&& body) {
-      return slot_call(work(std::move(body)), slots, slot);
+    const slot_place place = place_of_key(*core, hash);
+    const auto by_slot = [&work, &place](auto body) noexcept(noexcept(work(body))) {
+      return slot_call(work(body), *place.slots, place.slot);
     };
-    return start_method<Tag>(core, slots.owner(slot), timeout, by_slot, std::forward<A>(arguments)...);
+    return start_method<Tag>(core, place.owner, timeout, by_slot, std::forward<A>(arguments)...);
   } else {
     return start_method<Tag>(core, shard_of_hash(hash, core->shards()), timeout, work, std::forward<A>(arguments)...);
   }
 }
 
-/// The same of a sharded service.
-template <class Tag, class... A>
-auto call_by_hash(service_core* core, std::uint64_t hash, duration timeout, A&&... arguments) {
-  using service = typename method_traits<Tag>::service;
-  const auto work = [](method_body<Tag>&& body) { return method_call<Tag>{{}, std::move(body)}; };
-  return start_by_hash < Tag,
-         options_of_service<service>().slots != 0 > (core, hash, timeout, work, std::forward<A>(arguments)...);
-}
-
 /// Calls one described method on a shard.
 template <class Tag, class... A>
 auto call_method(service_core* core, shard_id to, duration timeout, A&&... arguments) {
-  const auto work = [](method_body<Tag>&& body) { return method_call<Tag>{{}, std::move(body)}; };
-  return start_method<Tag>(core, to, timeout, work, std::forward<A>(arguments)...);
+  using traits = method_traits<Tag>;
+  if constexpr (!traits::streams) {  // what start_method does, in one step
+    using packed = typename traits::arguments;
+    return start_made_call<typename traits::result>(
+        core, to, timeout, [&]() noexcept(std::is_nothrow_constructible_v<packed, A...>) {
+          return method_call<Tag>{{}, {packed(std::forward<A>(arguments)...)}};
+        });
+  } else {
+    const auto work = [](auto body) noexcept(noexcept(body())) { return method_call<Tag>{{}, body()}; };
+    return start_method<Tag>(core, to, timeout, work, std::forward<A>(arguments)...);
+  }
+}
+
+/// The same on the shard that owns a key with this hash.
+template <class Tag, class... A>
+auto call_by_hash(service_core* core, std::uint64_t hash, duration timeout, A&&... arguments) {
+  using service = typename method_traits<Tag>::service;
+  if constexpr (options_of_service<service>().slots == 0) {
+    return call_method<Tag>(core, shard_of_hash(hash, core->shards()), timeout, std::forward<A>(arguments)...);
+  } else {
+    const auto work = [](auto body) noexcept(noexcept(body())) { return method_call<Tag>{{}, body()}; };
+    return start_by_hash<Tag, true>(core, hash, timeout, work, std::forward<A>(arguments)...);
+  }
 }
 
 }  // namespace detail

@@ -67,14 +67,16 @@ class last_orders {
 
 /// What the threads share while they start and end.
 struct runtime::shared {
-  shared(mailroom& mail, const runtime_options& options, std::vector<processor> allowed, shard_ranges ranges)
+  shared(mailroom& mail, const runtime_options& options, std::vector<processor> allowed, shard_ranges ranges,
+         main_function its_main)
       : memory(std::move(ranges)),
         everyone(static_cast<std::ptrdiff_t>(mail.shards())),
         failures(mail.shards()),
         processors(std::move(allowed)),
         foreign(std::make_shared<foreign_gate>(mail)),
         offload(mail, options.offload, processors),
-        orders(mail.shards()) {}
+        orders(mail.shards()),
+        main(its_main) {}
 
   const shard_ranges memory;
   std::barrier<> everyone;
@@ -103,8 +105,9 @@ future<> stop_leftovers() {
   auto& cores = local_sharding().cores;
   for (std::size_t i = cores.size(); i-- > 0;) {
     const auto core = cores[i];
-    if (!core->stop_all) continue;
-    auto stop = std::exchange(core->stop_all, nullptr);
+    const auto running = std::exchange(core->running, nullptr);
+    if (running == nullptr) continue;
+    const auto stop = [&running] { return running->stop_everywhere(); };
     const auto stopped = co_await as_result(detail::invoke_safely(stop));
     if (!stopped) {
       log_error("stopping {}: {} {}", core->name(), to_string(stopped.error().code()), stopped.error().message());
@@ -201,7 +204,7 @@ void runtime::run_shard(shard_id id, shared& state) {
 
 result<int> runtime::run(const runtime_options& given, main_function main) {
   try {
-    return start_and_end(given, std::move(main));
+    return start_and_end(given, main);
   } catch (const std::bad_alloc&) {  // before there were threads
     return error(status_code::resource_exhausted);
   }
@@ -224,8 +227,7 @@ result<int> runtime::start_and_end(const runtime_options& given, main_function m
   auto ranges = lend_ranges(options, *processors);
   if (!ranges) return std::move(ranges).error();
   mailroom mail(options.shards);
-  shared state(mail, options, *std::move(processors), *std::move(ranges));
-  state.main = std::move(main);
+  shared state(mail, options, *std::move(processors), *std::move(ranges), main);
   runtime process(options, mail);
 
   cpu_set_t previous;

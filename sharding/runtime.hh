@@ -11,7 +11,7 @@
 // This is where the process's threads are made; nothing else in atoll makes any, but for the bridges.
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,7 +57,21 @@ class mailroom;
 
 class runtime {
  public:
-  using main_function = std::function<future<int>()>;
+  /// Refers to the function that run() is given: run() returns when that has ended.
+  class main_function {
+   public:
+    template <class F>
+      requires(!std::is_same_v<std::remove_cvref_t<F>, main_function> &&
+               std::is_same_v<std::invoke_result_t<F&>, future<int>>)
+    main_function(F&& f) noexcept  // NOLINT: any function is one; it is not kept
+        : function_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+          call_([](void* function) { return (*static_cast<std::remove_reference_t<F>*>(function))(); }) {}
+    future<int> operator()() const { return call_(function_); }
+
+   private:
+    void* function_;
+    future<int> (*call_)(void* function);
+  };
 
   /// The exit code that main gave, or why the shards could not start, or what main failed with.
   static result<int> run(const runtime_options& options, main_function main);

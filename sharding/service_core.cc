@@ -3,25 +3,64 @@
 #include <atoll/sharding/service_core.hh>
 
 #include <algorithm>
+#include <functional>
+#include <vector>
 
 #include <atoll/sharding/call.hh>
+#include <atoll/sharding/service_site.hh>
 #include <atoll/sharding/shard_local.hh>
 
 namespace atoll_root::atoll {
 
-service_core::service_core(service_shape shape, shard_id shards) : shape_(std::move(shape)), sites_(shards) {
+namespace {
+
+/// The bounds of a service, then of its methods; empty where there are none.
+std::vector<turn_options> bounds_of(const service_shape& shape) {
+  const service_options& own = shape.options;
+  if (shape.one_per_key) return {{.concurrency = 1, .queue = own.queue, .per_key = true}};
+  bool any = own.concurrency != 0;
+  std::vector<turn_options> all{{.concurrency = own.concurrency, .queue = own.queue}};
+  for (std::size_t i = 0; i < shape.method_count; ++i) {
+    const method_options& method = shape.methods[i].options;
+    any = any || method.concurrency != 0;
+    all.push_back({.concurrency = method.concurrency, .queue = method.queue, .per_key = method.per_key});
+  }
+  if (!any) all.clear();
+  return all;
+}
+
+}  // namespace
+
+service_core::service_core(const service_shape& shape, shard_id shards)
+    : shape_(shape), shards_(shards), own_(std::make_unique<parts>(shards)), sites_(own_->sites.get()) {
   // An address tells services apart.
   const std::uint64_t id = (reinterpret_cast<std::uintptr_t>(this) >> 4) & 0x7fff'ffff'ffffU;
-  for (auto& each : sites_) {
-    for (const auto& bound : shape_.bounds) each.bounds.emplace_back(bound);
-    if (has_slots()) each.slots.emplace(id, shape_.slots, shards);
+  const auto bounds = bounds_of(shape_);
+  for (shard_id s = 0; s < shards; ++s) {
+    site& each = sites_[s];
+    for (const auto& bound : bounds) each.bounds.emplace_back(bound);
+    each.unbounded = bounds.empty();
+    if (has_slots()) each.slots.emplace(id, shape_.options.slots, shards);
   }
 }
 
-std::shared_ptr<service_core> service_core::make(service_shape shape) {
-  auto core = std::make_shared<service_core>(std::move(shape), shard_count());
+service_core::~service_core() = default;
+
+std::shared_ptr<service_core> service_core::make(const service_shape& shape) {
+  auto core = std::make_shared<service_core>(shape, shard_count());
   local_sharding().cores.push_back(core);
   return core;
+}
+
+std::uint32_t service_core::streams_open() const noexcept { return here().streams_open; }
+void* service_core::instance() const noexcept { return here().instance; }
+service_core::slot_moves& service_core::moves() const noexcept { return own_->moves; }
+slot_map& service_core::slots() noexcept { return *here().slots; }
+
+detail::slot_place detail::place_of_key(service_core& core, std::uint64_t hash) noexcept {
+  slot_map& slots = core.slots();
+  const slot_id slot = slot_of_hash(hash, slots.count());
+  return {&slots, slot, slots.owner(slot)};
 }
 
 void service_core::starts(const std::shared_ptr<service_core>& core) noexcept {
@@ -30,30 +69,36 @@ void service_core::starts(const std::shared_ptr<service_core>& core) noexcept {
   if (at != all.end()) std::rotate(at, std::next(at), all.end());
 }
 
-void service_core::prepare(const std::vector<std::string_view>& groups) {
-  site& s = local();
-  service_stats& stats = local_sharding().stats.of(shape_.name, shape_.methods);
-  std::vector<std::optional<group_id>> found;
-  found.reserve(groups.size());
-  for (const auto group : groups) {
-    found.push_back(this_shard().tasks.find(group));
-    if (group.empty() || found.back()) continue;
+void service_core::prepare() {
+  site& s = here();
+  std::vector<std::string_view> names;
+  std::vector<std::optional<group_id>> groups;
+  bool any = false;
+  for (std::size_t i = 0; i < shape_.method_count; ++i) {
+    const described_method& method = shape_.methods[i];
+    names.push_back(method.name);
+    const std::string_view group = method.options.group;
+    groups.push_back(this_shard().tasks.find(group));
+    any = any || groups.back();
+    if (group.empty() || groups.back()) continue;
     error(status_code::not_found,
           name() + ": shard " + std::to_string(this_shard_id()) + " has no scheduling group " + std::string(group))
         .raise();
   }
+  if (!any) groups.clear();
+  service_stats& stats = local_sharding().stats.of(shape_.name, names);
   if (has_slots()) {
     std::function<std::uint64_t(status_code)> moves;
-    if (this_shard_id() == 0) moves = [this](status_code code) { return slot_moves[code]; };
+    if (this_shard_id() == 0) moves = [this](status_code code) { return own_->moves.ended[code]; };
     stats.export_slots([this] { return static_cast<double>(slots().owned()); },
                        [this] { return static_cast<double>(slots().waiting()); }, moves);
   }
-  s.groups = std::move(found);
+  s.groups = std::move(groups);
   s.stats = &stats;
 }
 
 void service_core::open(void* instance) noexcept {
-  site& s = local();
+  site& s = here();
   ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
   s.instance = instance;
   s.closed = false;
@@ -69,7 +114,7 @@ struct service_core::impatience final : timer_node {
 };
 
 future<void*> service_core::close(duration patience) {
-  site& s = local();
+  site& s = here();
   s.closed = true;
   end_streams();
   impatience limit(*this);
@@ -85,15 +130,8 @@ future<void*> service_core::close(duration patience) {
   co_return std::exchange(s.instance, nullptr);
 }
 
-void service_core::serves_on(call_context& call) noexcept {
-  site& s = local();
-  if (s.calls_ended) [[unlikely]]
-    return call.cancel(is_stopping());
-  s.calls.push_back(call);
-}
-
 void service_core::end_calls() noexcept {
-  site& s = local();
+  site& s = here();
   s.calls_ended = true;
   if (s.calls.empty()) return;
   const error why = is_stopping();
@@ -101,11 +139,11 @@ void service_core::end_calls() noexcept {
 }
 
 std::optional<error> service_core::open_stream(open_streams& place, call_message& call) {
-  site& s = local();
+  site& s = here();
   if (s.streams_ended) return is_stopping();
-  if (s.streams_open >= shape_.streams_max) {
+  if (s.streams_open >= shape_.options.streams) {
     return error(status_code::resource_exhausted,
-                 name() + ": " + std::to_string(shape_.streams_max) + " calls with streams are open on this shard");
+                 name() + ": " + std::to_string(shape_.options.streams) + " calls with streams are open on this shard");
   }
   ++s.streams_open;
   place.call = &call;
@@ -116,11 +154,11 @@ std::optional<error> service_core::open_stream(open_streams& place, call_message
 void service_core::close_stream(open_streams& place) noexcept {
   if (!place.linked()) return;
   place.unlink();
-  --local().streams_open;
+  --here().streams_open;
 }
 
 void service_core::end_streams() noexcept {
-  site& s = local();
+  site& s = here();
   s.streams_ended = true;
   if (s.streams.empty()) return;
   const error why = is_stopping();

@@ -1,48 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// What sharded<S>, singleton<S> and keyed<A> have in common: makes of the class of a service what its life needs to know.
-// Internal to atoll.
+// What sharded<S>, singleton<S> and keyed<A> have in common: a service of this shard's making, from before its start to after its
+// end. Internal to atoll.
 #pragma once
 
 #include <concepts>
+#include <exception>
 #include <memory>
+#include <tuple>
+#include <utility>
 #include <vector>
 
-#include <atoll/actors/base/log.hh>
-#include <atoll/sharding/describe.hh>
-#include <atoll/sharding/service_life.hh>
+#include <atoll/sharding/service_class.hh>
+#include <atoll/sharding/service_core.hh>
 #include <atoll/sharding/start_arguments.hh>
 
 namespace atoll_root::atoll {
 
-template <class S>
-class peering;
+struct life_options;
+
+/// Makes instances from the arguments of start(), which it owns: copies of them, where it is copied. What it does is said by
+/// functions, so that a service costs its users' compilers no class.
+class instance_maker {
+ public:
+  struct functions {
+    void* (*make)(const void* arguments);  // an instance of the shard that calls it
+    void* (*copy)(const void* arguments);
+    void (*destroy)(void* arguments) noexcept;
+  };
+
+  instance_maker(const functions& of, void* arguments) noexcept : functions_(&of), arguments_(arguments) {}
+  instance_maker(const instance_maker& other)
+      : functions_(other.functions_), arguments_(functions_->copy(other.arguments_)) {}
+  instance_maker(instance_maker&& other) noexcept
+      : functions_(other.functions_), arguments_(std::exchange(other.arguments_, nullptr)) {}
+  instance_maker& operator=(const instance_maker&) = delete;
+  ~instance_maker() {
+    if (arguments_ != nullptr) functions_->destroy(arguments_);
+  }
+
+  [[nodiscard]] void* make() const { return functions_->make(arguments_); }
+
+ private:
+  const functions* functions_;
+  void* arguments_;
+};
+
+/// What is the same for every service.
+class service_host_base {
+ public:
+  service_host_base(const service_host_base&) = delete;
+  service_host_base& operator=(const service_host_base&) = delete;
+
+  [[nodiscard]] bool runs() const noexcept;
+  /// How the next start() makes it live.
+  void set_options(const life_options& options);
+
+  /// The core of this runtime; a new one where there is none.
+  service_core& core();
+
+  future<> drain();
+  /// In phases, as service_life.hh says. Ready when it has stopped, also for who comes while it stops.
+  future<> stop();
+
+ protected:
+  explicit service_host_base(const service_class& of);
+  ~service_host_base();
+
+  future<> start_with(std::vector<shard_id> shards, instance_maker maker);
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
 
 namespace detail {
 
-template <class S>
-constexpr service_class class_of_service() noexcept {
-  service_class all{.name = service_description<S>::name};
-  if constexpr (requires(S& s) {
-                  { s.ready() } -> std::same_as<future<>>;
-                })
-    all.ready = [](void* instance) { return static_cast<S*>(instance)->ready(); };
-  if constexpr (requires(S& s) {
-                  { s.drain() } -> std::same_as<future<>>;
-                })
-    all.drain = [](void* instance) { return static_cast<S*>(instance)->drain(); };
-  if constexpr (requires(S& s) {
-                  { s.stop() } -> std::same_as<future<>>;
-                })
-    all.stop = [](void* instance) { return static_cast<S*>(instance)->stop(); };
-  all.destroy = [](void* instance) noexcept { delete static_cast<S*>(instance); };
-  if constexpr (std::is_base_of_v<supervised, S>) {
-    all.as_supervised = [](void* instance) noexcept -> supervised* { return static_cast<S*>(instance); };
-    if constexpr (requires { static_cast<const supervision&>(S::supervision); }) all.policy = S::supervision;
-  }
-  return all;
-}
+template <class S, class Arguments>
+inline constexpr instance_maker::functions makes_instances{
+    [](const void* arguments) -> void* {
+      return std::apply([](const auto&... a) { return new S(arrive(a)...); },
+                        *static_cast<const Arguments*>(arguments));
+    },
+    [](const void* arguments) -> void* { return new Arguments(*static_cast<const Arguments*>(arguments)); },
+    [](void* arguments) noexcept { delete static_cast<Arguments*>(arguments); }};
+
 /// For who lives by the hosts of others: application.
 struct host_access {
   template <class Container>
@@ -51,36 +94,12 @@ struct host_access {
   }
 };
 
-template <class S>
-inline constexpr service_class the_class_of = class_of_service<S>();
-
 }  // namespace detail
 
 template <class S>
-class service_host {
+class service_host : public service_host_base {
  public:
-  explicit service_host(life_options options) : options_(std::move(options)) {}
-  service_host(const service_host&) = delete;
-  service_host& operator=(const service_host&) = delete;
-  ~service_host() {
-    if (on_shard() && runs()) {
-      log_warning("service {} dropped without stop(): it runs until the end of the process", owned_->name());
-      life_->forget_listener();
-    }
-  }
-
-  [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->stop_all != nullptr; }
-  /// How the next start() makes it live.
-  [[nodiscard]] life_options& options() noexcept { return options_; }
-
-  /// The core of this runtime; a new one where there is none.
-  service_core& core() {
-    // A core that only we hold is of a runtime that has ended.
-    if (owned_ == nullptr || owned_.use_count() == 1) {
-      owned_ = service_core::make(shape());
-    }
-    return *owned_;
-  }
+  service_host() : service_host_base(detail::the_class_of<S>) {}
 
   /// Makes an instance on each of these shards; if one fails, those made are stopped again.
   template <class... A>
@@ -89,80 +108,14 @@ class service_host {
     static_assert((std::copy_constructible<A> && ...), "each shard gets a copy of the arguments of start()");
     static_assert(std::is_constructible_v<S, decltype(detail::arrive(std::declval<const A&>()))...>,
                   "no constructor of the service takes what start() was given");
-    ATOLL_ASSERT(!runs(), "start() of a started service");
-    service_core& core = this->core();
-    const auto make = [&core, packed = std::tuple<A...>(std::move(arguments)...)] {
-      core.prepare(groups());
-      auto instance = std::apply([](const auto&... a) { return std::make_unique<S>(detail::arrive(a)...); }, packed);
-      if constexpr (std::is_base_of_v<peering<S>, S>) instance->peering<S>::core_ = &core;
-      core.open(instance.release());  // the core's, from here on
-    };
-    const detail::context_scope none(nullptr);  // a service lives longer than who starts it
-    const auto begin = [&] {
-      life_ = std::make_shared<service_life>(core, detail::the_class_of<S>, options_, std::move(shards), make);
-      owned_->stop_all = [life = life_] { return service_life::stop(life); };
-      service_core::starts(owned_);
-      return bring_up(owned_, life_);
-    };
-    auto started = detail::invoke_safely(begin);
-    if (started.available() && started.failed() && life_ != nullptr && !life_->start_has_begun()) {
-      core.stop_all = nullptr;  // no memory to begin with
+    try {
+      using packed = std::tuple<A...>;
+      return start_with(std::move(shards),
+                        instance_maker(detail::makes_instances<S, packed>, new packed(std::move(arguments)...)));
+    } catch (...) {  // no memory, or moving an argument
+      return make_failed_future(error::from_exception(std::current_exception()));
     }
-    return started;
   }
-
-  future<> drain() { return runs() ? service_life::drain(life_) : make_ready_future(); }
-
-  /// In phases, as service_life.hh says. Ready when it has stopped, also for who comes while it stops.
-  future<> stop() {
-    if (!runs()) return make_ready_future();
-    const auto stop_it = [this] { return bring_down(owned_, life_); };
-    return detail::invoke_safely(stop_it);
-  }
-
- private:
-  static service_shape shape() {
-    if constexpr (requires {
-                    { S::shape() } -> std::same_as<service_shape>;
-                  })
-      return S::shape();
-    else
-      return {.name = service_description<S>::name,
-              .methods = methods_of_service<S>(),
-              .bounds = bounds_of_service<S>(),
-              .streams_max = detail::options_of_service<S>().streams,
-              .slots = detail::options_of_service<S>().slots};
-  }
-
-  static std::vector<std::string_view> groups() {
-    if constexpr (requires {
-                    { S::groups() } -> std::same_as<std::vector<std::string_view>>;
-                  })
-      return S::groups();
-    else
-      return groups_of_service<S>();
-  }
-
-  // The host may go before they end.
-  static future<> bring_up(std::shared_ptr<service_core> core, std::shared_ptr<service_life> life) {
-    auto made = co_await as_result(service_life::start(life));
-    if (made) co_return;
-    while (core->stop_all != nullptr) {
-      const auto stop_it = [&core, &life] { return bring_down(core, life); };
-      static_cast<void>(co_await as_result(detail::invoke_safely(stop_it)));
-      if (core->stop_all != nullptr) co_await yield();  // there was no memory to begin with
-    }
-    co_await fail(std::move(made).error());
-  }
-  static future<> bring_down(std::shared_ptr<service_core> core, std::shared_ptr<service_life> life) {
-    auto stopped = co_await as_result(service_life::stop(life));
-    if (life->has_stopped()) core->stop_all = nullptr;
-    if (!stopped) co_await fail(std::move(stopped).error());
-  }
-
-  life_options options_;
-  std::shared_ptr<service_core> owned_;
-  std::shared_ptr<service_life> life_;
 };
 
 }  // namespace atoll_root::atoll

@@ -72,7 +72,7 @@ service_life::service_life(service_core& core, const service_class& of, life_opt
       shards_(std::move(shards)),
       make_(std::move(make)),
       supervisors_("supervision of " + core.name(), [this](const error& why) {
-        log_error("service {}: its supervision has ended: {}", class_.name, why.to_string());
+        log_error("service {}: its supervision has ended: {}", class_.shape.name, why.to_string());
         tell(service_change::gave_up, 0, &why);
       }) {}
 
@@ -219,7 +219,7 @@ future<> service_life::destroy_here(const service_life& self, bool failed) {
     };
     const auto stopped = co_await as_result(detail::invoke_safely(stop));
     if (!stopped) {
-      log_warning("service {}: stop() of an instance that failed: {}: {}", of.name,
+      log_warning("service {}: stop() of an instance that failed: {}: {}", of.shape.name,
                   atoll::to_string(stopped.error().code()), stopped.error().message());
     }
   }
@@ -239,7 +239,7 @@ future<std::optional<error>> service_life::failure_of(shard_id shard) {
 }
 
 future<> service_life::supervise(shard_id shard) {
-  const auto& policy = class_.policy;
+  const supervision policy = class_.policy == nullptr ? supervision() : *class_.policy;
   const retry_policy pauses{.first_pause = policy.first_pause, .longest_pause = policy.longest_pause};
   std::uint32_t in_a_row = 0;
   while (true) {
@@ -248,7 +248,7 @@ future<> service_life::supervise(shard_id shard) {
     if (!why) co_return;
     if (mono_now() - since >= policy.steady_after) in_a_row = 0;
     while (true) {
-      log_warning("service {}: the instance of shard {} failed: {}: {}", class_.name, shard,
+      log_warning("service {}: the instance of shard {} failed: {}: {}", class_.shape.name, shard,
                   atoll::to_string(why->code()), why->message());
       tell(service_change::failed, shard, &*why);
       // What is begun is brought to its end, also when the service stops meanwhile.
@@ -262,7 +262,7 @@ future<> service_life::supervise(shard_id shard) {
       }
       if (cancellation() != nullptr) co_return;
       if (in_a_row++ == policy.restarts_max) {
-        log_error("service {}: gave up on shard {} after {} restarts", class_.name, shard, policy.restarts_max);
+        log_error("service {}: gave up on shard {} after {} restarts", class_.shape.name, shard, policy.restarts_max);
         tell(service_change::gave_up, shard, &*why);
         co_return;
       }
@@ -287,9 +287,9 @@ future<> service_life::supervise(shard_id shard) {
 void service_life::tell(service_change what, shard_id shard, const error* why) noexcept {
   if (!options_.on_event) return;
   try {
-    options_.on_event({class_.name, what, shard, why});
+    options_.on_event({class_.shape.name, what, shard, why});
   } catch (...) {
-    log_error("service {}: on_event threw", class_.name);
+    log_error("service {}: on_event threw", class_.shape.name);
   }
 }
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <atoll/sharding/call.hh>
+#include <atoll/sharding/service_class.hh>
 #include <atoll/sharding/service_core.hh>
 #include <atoll/sharding/supervised.hh>
 
@@ -52,21 +53,8 @@ struct life_options {
   std::function<void(const service_event&)> on_event{};
 };
 
-/// What the life of a service needs to know of its class.
-struct service_class {
-  using hook = future<> (*)(void* instance);  // null: it has none
-
-  std::string_view name;
-  hook ready = nullptr;
-  hook drain = nullptr;
-  hook stop = nullptr;
-  void (*destroy)(void* instance) noexcept = nullptr;
-  supervised* (*as_supervised)(void* instance) noexcept = nullptr;  // null: it isn't
-  supervision policy{};
-};
-
 /// Internal to atoll: sharded, singleton and keyed have one while they run. Shard rules: that of the start, but for what says so.
-class service_life {
+class service_life final : public stoppable, public std::enable_shared_from_this<service_life> {
  public:
   /// `make`: makes the instance of the shard that calls it, and opens the core there; copied for each.
   service_life(service_core& core, const service_class& of, life_options options, std::vector<shard_id> shards,
@@ -81,6 +69,9 @@ class service_life {
   /// Drains where that wasn't done; begins when a start under way has ended. Every phase is gone through; the first failure is the
   /// result. While it stops, another one waits until it has.
   static future<> stop(std::shared_ptr<service_life> self);
+
+  /// The same, for the runtime.
+  future<> stop_everywhere() override { return stop(shared_from_this()); }
 
   /// False where start() failed before it did anything.
   [[nodiscard]] bool start_has_begun() const noexcept { return start_has_begun_; }

@@ -20,7 +20,6 @@
 #pragma once
 
 #include <concepts>
-#include <functional>
 #include <iterator>
 #include <vector>
 
@@ -100,7 +99,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     constexpr auto key = method_traits<Tag>::key;
     static_assert(key != no_key, "this method has no key(...) in its ATOLL_METHOD: say which shard with .at(shard)");
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty sharded_ref");
-    const auto hash = key_hash(std::get<key>(std::forward_as_tuple(arguments...)));
+    const auto hash = key_hash(detail::nth_of<key>(arguments...));
     return detail::call_by_hash<Tag>(core_, hash, timeout_, std::forward<A>(arguments)...);
   }
 
@@ -124,7 +123,9 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     auto operator()(void* instance) {
       const auto bound = [this, instance] {
         return std::apply(
-            [this, instance](A&... a) { return std::invoke(function, *static_cast<S*>(instance), std::move(a)...); },
+            [this, instance](A&... a) {
+              return detail::invoke_any(function, *static_cast<S*>(instance), std::move(a)...);
+            },
             packed);
       };
       return detail::invoke_and_await(bound);
@@ -134,9 +135,9 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
 
     Method function;
     std::tuple<A...> packed;
-    std::size_t method = 0;  // whose bounds hold
+    std::size_t bounds = 0;  // whose hold
     std::uint64_t key_hashed = 0;
-    std::size_t described_number = service_stats::others;
+    std::size_t described_number = no_method;
   };
 
   /// A described method keeps its own bounds, however it is called.
@@ -147,7 +148,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
         if constexpr (std::is_same_v<std::remove_const_t<decltype(Tag::pointer)>, Method>) {
           if (call.function != Tag::pointer) return;
           call.described_number = detail::number_of<Tag>;
-          call.method = detail::bounds_of<Tag>;
+          call.bounds = detail::bounds_of<Tag>;
           if constexpr (detail::bounds_of<Tag> != 0 && method_traits<Tag>::options.per_key) {
             constexpr auto key = method_traits<Tag>::key;
             using key_type = std::tuple_element_t<key, typename method_traits<Tag>::arguments>;
@@ -228,14 +229,17 @@ class peering {
   [[nodiscard]] sharded_ref<S> peers() const noexcept { return sharded_ref<S>(*core_); }
 
  protected:
-  friend class service_host<S>;
+  template <class T>
+  friend constexpr service_class detail::class_of_service() noexcept;
   service_core* core_ = nullptr;
 };
 
 template <class S>
 class sharded : public sharded_ref<S> {
  public:
-  explicit sharded(life_options options = {}) : host_(std::move(options)) {}
+  sharded() = default;
+  /// How it lives: service_life.hh has the options, and has to be included for them.
+  explicit sharded(const life_options& options) { host_.set_options(options); }
 
   /// A handle for other shards and other services, also before start().
   [[nodiscard]] sharded_ref<S> ref() {

@@ -21,7 +21,9 @@ namespace atoll_root::atoll {
 template <class S>
 class singleton {
  public:
-  explicit singleton(life_options options = {}) : host_(std::move(options)) {}
+  singleton() = default;
+  /// How it lives: service_life.hh has the options, and has to be included for them.
+  explicit singleton(const life_options& options) { host_.set_options(options); }
 
   /// A handle for all shards, also before start().
   [[nodiscard]] shard_ref<S> ref() {

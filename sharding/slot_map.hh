@@ -21,24 +21,13 @@
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/reactor/shard.hh>
 #include <atoll/actors/sync/condition_variable.hh>
-#include <atoll/sharding/outbox.hh>
+#include <atoll/sharding/call.hh>
+#include <atoll/sharding/key_hash.hh>
 
 namespace atoll_root::atoll {
 
-class call_caller;
-
-/// The number of a slot, from 0.
-using slot_id = std::uint32_t;
-
-/// The slot, of so many, that a key is in.
-constexpr slot_id slot_of_hash(std::uint64_t hash, slot_id slots) noexcept {
-  return static_cast<slot_id>(((hash >> 32) * slots) >> 32);
-}
-
 class slot_map {
  public:
-  static constexpr slot_id slots_max = 65'536;
-
   /// `id`: tells the service's slots from those of others, in the low 46 bits. Slots are spread over the shards, neighbours together.
   slot_map(std::uint64_t id, slot_id slots, shard_id shards);
 

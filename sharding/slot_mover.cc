@@ -4,6 +4,8 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/cancel.hh>
+#include <atoll/sharding/outbox.hh>
+#include <atoll/sharding/service_site.hh>
 #include <atoll/sharding/submit.hh>
 
 namespace atoll_root::atoll {
@@ -55,7 +57,7 @@ future<> check_running(service_core& core, shard_id from, shard_id to) {
 future<> drain_and_hand_over(service_core& core, slot_id slot, shard_id from, shard_id to, time_point until,
                              hand_over_function* hand_over) {
   co_await or_fail(check_running(core, from, to));
-  auto held = co_await as_result(core.slot_draining->run([&] { return hold_everywhere(core, slot, until); }));
+  auto held = co_await as_result(core.moves().draining->run([&] { return hold_everywhere(core, slot, until); }));
   if (!held && held.error().code() == status_code::deadline_exceeded) {
     co_await fail(status_code::deadline_exceeded,
                   core.name() + ": calls for slot " + std::to_string(slot) + " are under way, so it can't move");
@@ -69,35 +71,41 @@ future<> move_on_shard_0(service_core& core, slot_id slot, shard_id to, duration
   const shard_id from = core.slots().owner(slot);
   if (from == to) co_return;
   const time_point until = saturating_add(mono_now(), within);
-  core.slot_draining.emplace();
+  core.moves().draining.emplace();
   const auto move = [&] { return drain_and_hand_over(core, slot, from, to, until, hand_over); };
   auto moved = co_await as_result(detail::invoke_safely(move));
-  core.slot_draining.reset();
+  core.moves().draining.reset();
   const shard_id owner = moved ? to : from;
   const auto release = [&core, slot, owner] { core.slots().release(slot, owner); };
   const auto release_everywhere = [&release] { return surely_everywhere(release); };
   while (!co_await as_result(detail::invoke_safely(release_everywhere))) co_await yield();
-  core.slot_moves.add(moved ? status_code::ok : moved.error().code());
+  core.moves().ended.add(moved ? status_code::ok : moved.error().code());
   if (!moved) co_await fail(std::move(moved).error());
 }
 
-/// Who gives up while others move does nothing; what has begun is finished. The calls that a move makes pass full lanes: what waits
-/// there may wait for the move.
+/// Who gives up while others move does nothing; what has begun is finished. The calls that a move makes wait for no
+/// place in full lanes: what has those may wait for the move.
 future<> move_in_turn(service_core& core, slot_id slot, shard_id to, duration within, hand_over_function* hand_over) {
-  const auto turn = co_await or_fail(core.one_move.lock());
-  if (!core.may_move_slots) co_await fail(is_stopping(core));
+  const auto turn = co_await or_fail(core.moves().one.lock());
+  if (!core.moves().allowed) co_await fail(is_stopping(core));
   const auto move = [&core, slot, to, within, hand_over] { return move_on_shard_0(core, slot, to, within, hand_over); };
-  co_await or_fail(with_context({.depth = 1}, move));
+  co_await or_fail(with_context({.depth = outbox::levels}, move));
 }
 
 }  // namespace
 
-void allow_moves(service_core& core) noexcept { core.may_move_slots = true; }
+void allow_moves(service_core& core) noexcept { core.moves().allowed = true; }
 
 future<> end_moves(service_core& core) {
-  core.may_move_slots = false;
-  if (core.slot_draining) core.slot_draining->cancel(is_stopping(core));
-  static_cast<void>(co_await or_fail(core.one_move.lock()));
+  core.moves().allowed = false;
+  if (core.moves().draining) core.moves().draining->cancel(is_stopping(core));
+  static_cast<void>(co_await or_fail(core.moves().one.lock()));
+}
+
+slot_id detail::count_of_slots(service_core& core) noexcept { return core.slots().count(); }
+shard_id detail::owner_of_slot(service_core& core, slot_id slot) noexcept { return core.slots().owner(slot); }
+std::uint64_t detail::hold_of_move(service_core& core, slot_id slot) noexcept {
+  return core.slots().hold_of_move(slot);
 }
 
 void detail::report_lost_slot(const service_core& core, slot_id slot, const error& why) {

@@ -22,6 +22,11 @@ future<> move_slot(service_core& core, slot_id slot, shard_id to, duration withi
 
 namespace detail {
 
+slot_id count_of_slots(service_core& core) noexcept;
+shard_id owner_of_slot(service_core& core, slot_id slot) noexcept;
+/// What the calls that a move makes carry: see slot_map.hh.
+std::uint64_t hold_of_move(service_core& core, slot_id slot) noexcept;
+
 /// Neither shard took what the slot had.
 void report_lost_slot(const service_core& core, slot_id slot, const error& why);
 

@@ -37,6 +37,7 @@
 #include <concepts>
 #include <utility>
 
+#include <atoll/actors/future/sleep.hh>
 #include <atoll/sharding/describe.hh>
 #include <atoll/sharding/key_hash.hh>
 #include <atoll/sharding/slot_mover.hh>
@@ -59,14 +60,12 @@ concept exports_slots = requires(S& s, slot_id slot) { s.export_slot(slot); };
 template <exports_slots S>
 using slot_state = typename future_value<decltype(std::declval<S&>().export_slot(slot_id{}))>::type;
 
-/// Stands for "no bounds of the service hold".
-inline constexpr std::size_t no_bounds = UINT8_MAX;
 inline constexpr int give_back_attempts = 1000;
 
 template <class S>
 struct export_call {
   static constexpr work_name name_of_work() { return {service_description<S>::name, "export_slot"}; }
-  static constexpr std::size_t method = no_bounds;
+  static constexpr std::size_t bounds = no_bounds;
   auto operator()(void* instance) { return static_cast<S*>(instance)->export_slot(slot); }
   void in_record(call_message& message, call_caller& /*caller*/) noexcept { message.is_for_slot(hold); }
   slot_id slot;
@@ -75,7 +74,7 @@ struct export_call {
 template <class S, class State>
 struct import_call {
   static constexpr work_name name_of_work() { return {service_description<S>::name, "import_slot"}; }
-  static constexpr std::size_t method = no_bounds;
+  static constexpr std::size_t bounds = no_bounds;
   future<> operator()(void* instance) { return static_cast<S*>(instance)->import_slot(slot, std::move(state)); }
   void in_record(call_message& message, call_caller& /*caller*/) noexcept { message.is_for_slot(hold); }
   slot_id slot;
@@ -88,7 +87,7 @@ template <class S>
 future<> hand_over_slot(service_core& core, slot_id slot, shard_id from, shard_id to) {
   if constexpr (exports_slots<S>) {
     using state = slot_state<S>;
-    const std::uint64_t hold = core.slots().hold_of_move(slot);
+    const std::uint64_t hold = hold_of_move(core, slot);
     static_assert(sendable<state>, "what export_slot() gives travels to another shard");
     if constexpr (std::is_void_v<state>) {
       co_await or_fail(start_call<void>(&core, from, no_timeout, export_call<S>{slot, hold}));
@@ -115,7 +114,8 @@ future<> hand_over_slot(service_core& core, slot_id slot, shard_id from, shard_i
           report_lost_slot(core, slot, kept.error());
           break;
         }
-        if (!co_await as_result(sleep(std::chrono::milliseconds(1)))) co_await yield();  // there may be memory later
+        if (!co_await as_result(atoll::sleep(std::chrono::milliseconds(1))))
+          co_await yield();  // there may be memory later
       }
       co_await fail(std::move(taken).error());
     }
@@ -130,13 +130,13 @@ class slot_table {
  public:
   explicit slot_table(service_core& core) noexcept : core_(&core) {}
 
-  [[nodiscard]] slot_id count() const noexcept { return core_->slots().count(); }
+  [[nodiscard]] slot_id count() const noexcept { return detail::count_of_slots(*core_); }
   template <class Key>
   [[nodiscard]] slot_id of(const Key& key) const noexcept {
     return slot_of_hash(key_hash(key), count());
   }
   /// REQUIRES: slot < count().
-  [[nodiscard]] shard_id owner(slot_id slot) const noexcept { return core_->slots().owner(slot); }
+  [[nodiscard]] shard_id owner(slot_id slot) const noexcept { return detail::owner_of_slot(*core_, slot); }
 
   /// `within`: for the calls under way; export and import take as long as they take.
   future<> move(slot_id slot, shard_id to, duration within = std::chrono::seconds(10)) const {

@@ -16,12 +16,13 @@
 #include <type_traits>
 #include <utility>
 
+#include <atoll/actors/base/invoke.hh>
 #include <atoll/sharding/sendable.hh>
 #include <atoll/sharding/service_core.hh>
-#include <atoll/sharding/supervised.hh>
 
 namespace atoll_root::atoll {
 
+class supervised;
 template <class S>
 class sharded_ref;
 
@@ -83,7 +84,7 @@ service_argument<T> arrive(const sharded_ref<T>& service) {
 }
 template <class F, class... A>
 decltype(auto) arrive(const per_shard_argument<F, A...>& argument) {
-  return std::apply([&argument](const A&... a) -> decltype(auto) { return std::invoke(argument.make, A(a)...); },
+  return std::apply([&argument](const A&... a) -> decltype(auto) { return invoke_any(argument.make, A(a)...); },
                     argument.arguments);
 }
 

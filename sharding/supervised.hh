@@ -21,9 +21,9 @@
 // Shard rules: an instance's, on its shard. Calls of background() work aren't bounded by anyone's deadline.
 #pragma once
 
-#include <chrono>
 #include <optional>
 
+#include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/actors/sync/scope.hh>
 

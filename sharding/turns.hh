@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <atoll/actors/reactor/task.hh>
+#include <atoll/sharding/service_options.hh>
 
 namespace atoll_root::atoll {
 
@@ -24,8 +25,6 @@ struct serial_hold;
 
 /// Bounds of a service, or of a method alone.
 struct turn_options {
-  static constexpr std::uint32_t queue_default = 1024;
-
   std::uint32_t concurrency = 0;        // calls served at a time; 0: any number
   std::uint32_t queue = queue_default;  // calls that wait
   bool per_key = false;

@@ -55,6 +55,13 @@ status_code code_for_errno(int number) noexcept {
 
 }  // namespace
 
+struct error::payload {
+  std::string message;
+  std::exception_ptr exception;
+};
+
+void error::payload_owner::free() noexcept { delete payload_; }
+
 std::string_view to_string(status_code code) noexcept { return code_names[static_cast<std::size_t>(code)]; }
 
 status_code status_code_from_wire(std::uint64_t number) noexcept {
@@ -67,7 +74,7 @@ error::error(status_code code, std::source_location origin) noexcept : origin_(o
 
 error::error(status_code code, std::string_view message, std::source_location origin) noexcept : error(code, origin) {
   try {
-    payload_ = std::make_unique<payload>(payload{std::string(message), nullptr});
+    payload_.own(new payload{std::string(message), nullptr});
   } catch (const std::bad_alloc&) {
     return;  // the code says enough
   }
@@ -75,7 +82,7 @@ error::error(status_code code, std::string_view message, std::source_location or
 
 error::error(const error& other) noexcept : origin_(other.origin_), code_(other.code_) {
   try {
-    if (other.payload_) payload_ = std::make_unique<payload>(*other.payload_);
+    if (other.payload_) payload_.own(new payload{other.payload_->message, other.payload_->exception});
   } catch (const std::bad_alloc&) {
     return;  // a copy without the message
   }
@@ -85,6 +92,9 @@ error& error::operator=(const error& other) noexcept {
   if (this != &other) *this = error(other);
   return *this;
 }
+
+void detail::move_error(void* to, error& from) noexcept { ::new (to) error(std::move(from)); }
+error detail::moved_error(error& from) noexcept { return std::move(from); }
 
 error error::from_exception(const std::exception_ptr& exception, std::source_location origin) noexcept {
   const auto keep = [&](const char* what) {

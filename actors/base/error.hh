@@ -16,10 +16,10 @@
 
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <atoll/actors/base/namespace.hh>
 
@@ -95,15 +95,42 @@ class error {
   }
 
  private:
-  struct payload {
-    std::string message;
-    std::exception_ptr exception;
+  struct payload;
+  /// A unique_ptr, but for what destroys it: that would be in all code that may fail.
+  class payload_owner {
+   public:
+    payload_owner() noexcept = default;
+    payload_owner(payload_owner&& other) noexcept : payload_(std::exchange(other.payload_, nullptr)) {}
+    payload_owner& operator=(payload_owner&& other) noexcept {
+      std::swap(payload_, other.payload_);
+      return *this;
+    }
+    ~payload_owner() {
+      if (payload_ != nullptr) [[unlikely]]
+        free();
+    }
+    void own(payload* p) noexcept { payload_ = p; }
+    payload* operator->() const noexcept { return payload_; }
+    explicit operator bool() const noexcept { return payload_ != nullptr; }
+
+   private:
+    void free() noexcept;
+    payload* payload_ = nullptr;
   };
 
-  std::unique_ptr<payload> payload_;
+  payload_owner payload_;
   std::source_location origin_;
   status_code code_;
 };
+
+namespace detail {
+
+/// Makes an error at `to` by move. Not inline: failures are seldom, and g++ warns of what it would read where there is none.
+void move_error(void* to, error& from) noexcept;
+/// The same as a value.
+error moved_error(error& from) noexcept;
+
+}  // namespace detail
 
 /// What `co_await` throws for a failure that no other exception stands behind.
 class status_error : public std::exception {

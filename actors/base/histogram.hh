@@ -14,10 +14,8 @@
 // Bounds: the sum stops at the largest std::uint64_t; counts are 64-bit and don't overflow in practice.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -37,8 +35,7 @@ class histogram {
     buckets_[index_of(value)] += times;
     count_ += times;
     sum_ = saturating_sum(sum_, saturating_product(value, times));
-    min_ = std::min(min_, value);
-    max_ = std::max(max_, value);
+    include(value, value);
   }
 
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
@@ -53,12 +50,14 @@ class histogram {
   [[nodiscard]] std::uint64_t quantile(double q) const noexcept {
     if (!(q > 0)) return min();
     if (q >= 1) return max();
-    const double exact_rank = std::ceil(q * static_cast<double>(count_));
-    std::uint64_t left = std::max<std::uint64_t>(static_cast<std::uint64_t>(exact_rank), 1);
+    const double exact_rank = q * static_cast<double>(count_);
+    auto left = static_cast<std::uint64_t>(exact_rank);
+    if (left == 0 || static_cast<double>(left) < exact_rank) ++left;  // rounded up, and the first at least
     for (std::size_t i = 0; i < bucket_count; ++i) {
       if (buckets_[i] >= left) {
         const std::uint64_t lowest = lowest_of(i);
-        return std::clamp(lowest + (highest_of(i) - lowest) / 2, min(), max());
+        const std::uint64_t middle = lowest + (highest_of(i) - lowest) / 2;
+        return middle < min() ? min() : middle > max() ? max() : middle;
       }
       left -= buckets_[i];
     }
@@ -70,8 +69,7 @@ class histogram {
     for (std::size_t i = 0; i < bucket_count; ++i) buckets_[i] += other.buckets_[i];
     count_ += other.count_;
     sum_ = saturating_sum(sum_, other.sum_);
-    min_ = std::min(min_, other.min_);
-    max_ = std::max(max_, other.max_);
+    include(other.min_, other.max_);
   }
 
   void reset() noexcept { *this = histogram(); }
@@ -114,6 +112,11 @@ class histogram {
   static constexpr std::uint64_t saturating_product(std::uint64_t a, std::uint32_t b) noexcept {
     std::uint64_t product = 0;
     return __builtin_mul_overflow(a, std::uint64_t{b}, &product) ? std::numeric_limits<std::uint64_t>::max() : product;
+  }
+
+  void include(std::uint64_t least, std::uint64_t most) noexcept {
+    if (least < min_) min_ = least;
+    if (most > max_) max_ = most;
   }
 
   std::array<std::uint64_t, bucket_count> buckets_{};

@@ -2,6 +2,8 @@
 // Copyright the Atoll authors
 #include <atoll/actors/base/text.hh>
 
+#include <chrono>
+
 #include <algorithm>
 #include <cstdint>
 

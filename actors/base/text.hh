@@ -13,11 +13,11 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <string>
 #include <string_view>
 
+#include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/base/namespace.hh>
 
 namespace atoll_root::atoll {

@@ -14,12 +14,12 @@
 // Values only: any thread may call these.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
 
+#include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/base/result.hh>
 
 namespace atoll_root::atoll {

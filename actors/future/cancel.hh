@@ -133,7 +133,7 @@ auto shielded(F f) -> decltype(detail::invoke_and_await(f)) {
 template <class F>
 auto with_deadline(time_point deadline, F f) {
   call_values values = current_call();
-  values.deadline = std::min(values.deadline, deadline);
+  if (deadline < values.deadline) values.deadline = deadline;
   return detail::run_in(context_ptr::below(this_shard().context, values), std::move(f));
 }
 

@@ -10,8 +10,8 @@
 
 #include <concepts>
 #include <exception>
-#include <functional>
 
+#include <atoll/actors/base/invoke.hh>
 #include <atoll/actors/future/coroutine.hh>
 #include <atoll/actors/future/future.hh>
 
@@ -32,12 +32,12 @@ template <class F, class... A>
 auto invoke_and_await(F& f, A&&... arguments) -> future<unwrapped<std::invoke_result_t<F&, A...>>> {
   using raw = std::invoke_result_t<F&, A...>;
   if constexpr (future_value<raw>::is_future) {
-    return std::invoke(f, std::forward<A>(arguments)...);
+    return invoke_any(f, std::forward<A>(arguments)...);
   } else if constexpr (std::is_void_v<raw>) {
-    std::invoke(f, std::forward<A>(arguments)...);
+    invoke_any(f, std::forward<A>(arguments)...);
     return make_ready_future();
   } else {
-    return make_ready_future<raw>(std::invoke(f, std::forward<A>(arguments)...));
+    return make_ready_future<raw>(invoke_any(f, std::forward<A>(arguments)...));
   }
 }
 

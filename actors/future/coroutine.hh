@@ -320,7 +320,7 @@ class coroutine_promise final : public coroutine_promise_base<T, coroutine_promi
     if (r.has_value()) {
       this->finish_with_value(*std::move(r));
     } else {
-      this->finish_with_error(std::move(r).error());
+      this->finish_with_error(moved_error(r.error()));
     }
   }
 };

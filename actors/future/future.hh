@@ -256,7 +256,7 @@ class [[nodiscard]] future {
         other.value_.~stored();
         break;
       case kind::failure:
-        ::new (static_cast<void*>(&error_)) error(std::move(other.error_));
+        detail::move_error(&error_, other.error_);
         other.error_.~error();
         break;
       case kind::pending:

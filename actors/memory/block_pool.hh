@@ -12,7 +12,6 @@
 // Cost: some 2 ns for a pair from the list.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -65,7 +64,7 @@ class block_pool {
   }
   /// What to ask the allocator for: a block may join a list when it is freed, so it has its class's full size.
   static constexpr std::size_t rounded(std::size_t bytes) noexcept {
-    return bytes <= pooled_bytes_max ? std::max<std::size_t>(index(bytes), 1) * class_bytes : bytes;
+    return bytes <= pooled_bytes_max ? (bytes == 0 ? 1 : index(bytes)) * class_bytes : bytes;
   }
 
   /// Calls f, which frees `block`; that block is not freed but stays the caller's. Gives its size.

@@ -15,11 +15,10 @@ bool holds(const serial_hold* chain, std::uint64_t id) noexcept {
 
 context_ptr context_ptr::make(const call_values& values) {
   if (values.is_default()) return {};
-  call_context* spare = on_shard() ? std::exchange(this_shard().spare_context, nullptr) : nullptr;
-  if (spare == nullptr) return below(nullptr, values);
-  spare->values_ = values;
-  spare->own_holds_ = {};
-  return context_ptr(spare);
+  if (on_shard()) {
+    if (auto spare = take_spare(this_shard(), values)) return spare;
+  }
+  return below(nullptr, values);
 }
 
 void context_ptr::free_spare(shard& s) noexcept {

@@ -85,6 +85,10 @@ class context_ptr {
   /// A context below `parent`, which may be null. Throws std::bad_alloc.
   static context_ptr below(call_context* parent, const call_values& values);
 
+  /// The same as make(), of the context that the shard keeps for it; null where it keeps none.
+  static inline context_ptr take_spare(shard& s, const call_values& values) noexcept;
+  /// Lets go of it; the shard keeps it for the next where it is as new.
+  static inline void give_back(shard& s, context_ptr context) noexcept;
   /// Frees the context that the shard keeps for the next make().
   static void free_spare(shard& s) noexcept;
 

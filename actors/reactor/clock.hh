@@ -5,9 +5,9 @@
 // simulation put a clock of their own here.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
+#include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/base/namespace.hh>
 
 namespace atoll_root::atoll {

@@ -18,14 +18,25 @@ std::uint64_t later(std::uint64_t a, std::uint64_t b) noexcept { return is_befor
 
 }  // namespace
 
+/// A group with what is seldom looked at.
+struct scheduler::whole_group : group {
+  std::unique_ptr<node> family;  // where it has children: the inner node above them and itself
+  std::unique_ptr<histogram> latency = std::make_unique<histogram>();
+  std::unique_ptr<group_metrics> metrics;
+};
+
+struct scheduler::whole_groups {
+  std::array<std::unique_ptr<whole_group>, groups_max + 1> all;
+};
+
 struct scheduler::group_metrics {
   static constexpr std::size_t counted_max = 10'000;  // some 100 us
 
-  group_metrics(metrics_registry& registry, const group& g)
+  group_metrics(metrics_registry& registry, const whole_group& g)
       : own(registry, "atoll_group", {{"group", g.name}}), of(g) {}
 
   metric_group own;
-  const group& of;
+  const whole_group& of;
   observable_gauge shares{own, "shares", "The group's weight among its siblings.", &of.shares};
   observable_seconds ran{own, "run_seconds_total", "Processor time of the group's tasks.", &of.ran};
   observable_counter wakeups{own, "wakeups_total", "Times it had no task and got one.", &of.wakeups};
@@ -57,15 +68,18 @@ task& run_queue::pop_shuffled(rng& random) noexcept {
 }
 
 scheduler::scheduler(clock& time) : time_(time), last_look_(time.now()), slice_began_(last_look_) {
-  groups_[0] = std::make_unique<group>();
-  groups_[0]->name = "main";
-  groups_[0]->parent = &root_;
-  groups_[0]->latency = std::make_unique<histogram>();
-  current_ = groups_[0].get();
+  own_ = std::make_unique<whole_groups>();
+  own_->all[0] = std::make_unique<whole_group>();
+  own_->all[0]->name = "main";
+  own_->all[0]->parent = &root_;
+  groups_[0] = own_->all[0].get();
+  current_ = groups_[0];
   count_ = 1;
 }
 
 scheduler::~scheduler() = default;
+
+scheduler::whole_group* scheduler::at(group_id id) const noexcept { return own_->all[id].get(); }
 
 result<> scheduler::may_create(std::string_view name, std::uint32_t shares, scheduling_group parent) const {
   if (shares < shares_min || shares > shares_max) {
@@ -73,7 +87,7 @@ result<> scheduler::may_create(std::string_view name, std::uint32_t shares, sche
   }
   if (parent != top() && !knows(parent.id)) return error(status_code::not_found, "no such parent group");
   if (count_ == groups_max) return error(status_code::resource_exhausted, "a shard has at most 64 scheduling groups");
-  for (const auto& each : groups_) {
+  for (const auto& each : own_->all) {
     if (each != nullptr && each->name == name) {
       return error(status_code::already_exists, "there is a scheduling group " + std::string(name));
     }
@@ -94,14 +108,13 @@ result<scheduling_group> scheduler::create_group(std::string_view name, std::uin
   if (!id) id = static_cast<group_id>(std::countr_one(ids_used()));
   if (*id >= groups_max) return error(status_code::out_of_range, "ids of scheduling groups are 0 to 63");
   if (knows(*id)) return error(status_code::already_exists, "a scheduling group has this id");
-  auto made = std::make_unique<group>();
+  auto made = std::make_unique<whole_group>();
   made->id = *id;
   made->name = name;
   made->shares = shares;
-  made->latency = std::make_unique<histogram>();
   made->parent = &root_;
   if (parent != top()) {
-    group& above = *groups_[parent.id];
+    whole_group& above = *at(parent.id);
     if (above.family == nullptr) {
       // The parent becomes an inner node; its own tasks go on as a child of it, with its own shares.
       above.family = std::make_unique<node>();
@@ -117,13 +130,14 @@ result<scheduling_group> scheduler::create_group(std::string_view name, std::uin
     made->parent = above.family.get();
   }
   if (registry_ != nullptr) made->metrics = std::make_unique<group_metrics>(*registry_, *made);
-  groups_[*id] = std::move(made);
+  groups_[*id] = made.get();
+  own_->all[*id] = std::move(made);
   ++count_;
   return scheduling_group{*id};
 }
 
 std::optional<group_id> scheduler::find(std::string_view name) const noexcept {
-  for (const auto& each : groups_) {
+  for (const auto& each : own_->all) {
     if (each != nullptr && each->name == name) return each->id;
   }
   return std::nullopt;
@@ -131,15 +145,16 @@ std::optional<group_id> scheduler::find(std::string_view name) const noexcept {
 
 void scheduler::withdraw_group(group_id id) noexcept {
   if (!knows(id)) return;
-  const bool unused = groups_[id]->tasks.empty() && current_ != groups_[id].get();
+  const bool unused = groups_[id]->tasks.empty() && current_ != groups_[id];
   ATOLL_ASSERT(unused, "no task has run in it");
-  groups_[id].reset();
+  groups_[id] = nullptr;
+  own_->all[id].reset();
   --count_;
 }
 
 void scheduler::export_metrics(metrics_registry& registry) {
   registry_ = &registry;
-  for (auto& g : groups_) {
+  for (auto& g : own_->all) {
     if (g != nullptr) g->metrics = std::make_unique<group_metrics>(registry, *g);
   }
 }
@@ -149,7 +164,7 @@ result<> scheduler::set_shares(scheduling_group which, std::uint32_t shares) {
   if (shares < shares_min || shares > shares_max) {
     return error(status_code::out_of_range, "shares of a scheduling group are 1 to 10000");
   }
-  group& g = *groups_[which.id];
+  whole_group& g = *at(which.id);
   g.shares = shares;
   if (g.family != nullptr) g.family->shares = shares;
   return {};
@@ -157,12 +172,13 @@ result<> scheduler::set_shares(scheduling_group which, std::uint32_t shares) {
 
 result<scheduler::group_stats> scheduler::stats(scheduling_group which) const {
   if (!knows(which.id)) return error(status_code::not_found, "no such scheduling group");
-  const group& g = *groups_[which.id];
+  const whole_group& g = *at(which.id);
   return group_stats{g.name, g.shares, g.ran, g.wakeups, *g.latency};
 }
 
 void scheduler::activate(group& g) noexcept {
   ++g.wakeups;
+  ++groups_active_;
   for (node* n = &g; n->parent != nullptr && !n->active; n = n->parent) {
     if (!n->parent->ready.empty()) n->parent->floor = later(n->parent->floor, least(*n->parent).used);
     n->active = true;
@@ -183,21 +199,17 @@ scheduler::node& scheduler::least(node& parent) noexcept {
   return *least;
 }
 
-void scheduler::deactivate(node& n) noexcept {
+void scheduler::deactivate(group& g) noexcept {
+  --groups_active_;
+  leave_tree(g);
+}
+
+void scheduler::leave_tree(node& n) noexcept {
   for (node* each = &n; each->parent != nullptr; each = each->parent) {
     each->active = false;
     each->unlink();
     if (!each->parent->ready.empty()) return;
   }
-}
-
-bool scheduler::alone() const noexcept {
-  for (node* n = current_; n->parent != nullptr; n = n->parent) {
-    auto& ready = n->parent->ready;
-    if (ready.empty()) continue;
-    if (!n->active || ++ready.begin() != ready.end()) return false;
-  }
-  return true;
 }
 
 run_queue* scheduler::pick_anew() noexcept {
@@ -220,7 +232,7 @@ run_queue* scheduler::pick_anew() noexcept {
   slice_began_ = now;
   if (current_->woke != never) {
     const time_point woke = std::exchange(current_->woke, never);
-    current_->latency->record(now > woke ? static_cast<std::uint64_t>((now - woke).count()) : 0);
+    at(current_->id)->latency->record(now > woke ? static_cast<std::uint64_t>((now - woke).count()) : 0);
   }
   return &current_->tasks;
 }

@@ -115,24 +115,27 @@ class scheduler {
     intrusive_list<node> ready;
     bool active = false;  // among its parent's ready children
   };
-  struct group_metrics;
   struct group : node {
     group_id id = 0;
-    std::string name;
     run_queue tasks;
-    std::unique_ptr<node> family;  // where it has children: the inner node above them and itself
+    std::string name;
     duration ran{};
     std::uint64_t wakeups = 0;
     time_point woke = never;
-    std::unique_ptr<histogram> latency;
-    std::unique_ptr<group_metrics> metrics;
   };
+  struct whole_group;
+  struct group_metrics;
+  struct whole_groups;
+
+  [[nodiscard]] whole_group* at(group_id id) const noexcept;
 
   void activate(group& g) noexcept;
-  static void deactivate(node& n) noexcept;
+  void deactivate(group& g) noexcept;
+  static void leave_tree(node& n) noexcept;
   run_queue* pick_anew() noexcept;
   static node& least(node& parent) noexcept;
-  [[nodiscard]] bool alone() const noexcept;
+  /// No group but the current one has tasks.
+  [[nodiscard]] bool alone() const noexcept { return groups_active_ == (current_->active ? 1U : 0U); }
 
   clock& time_;
   group* current_;
@@ -141,9 +144,11 @@ class scheduler {
   time_point last_look_;
   time_point slice_began_;
   std::size_t count_ = 0;
+  std::uint32_t groups_active_ = 0;
   metrics_registry* registry_ = nullptr;
-  mutable node root_;
-  std::array<std::unique_ptr<group>, groups_max + 1> groups_;
+  node root_;
+  std::array<group*, groups_max + 1> groups_{};  // null: there is none
+  std::unique_ptr<whole_groups> own_;
 };
 
 }  // namespace atoll_root::atoll

@@ -4,7 +4,12 @@
 
 #include <atoll/actors/future/future.hh>
 
-namespace atoll_root::atoll::detail {
+namespace atoll_root::atoll {
+
+shard::shard(clock& its_time) : time(&its_time), tasks(its_time) {}
+shard::~shard() = default;
+
+namespace detail {
 
 constinit thread_local shard* current_shard __attribute__((tls_model(ATOLL_TLS_MODEL))) = nullptr;
 
@@ -26,4 +31,5 @@ namespace {
 }
 
 }  // namespace
-}  // namespace atoll_root::atoll::detail
+}  // namespace detail
+}  // namespace atoll_root::atoll

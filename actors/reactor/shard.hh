@@ -67,7 +67,10 @@ struct work_name {
 };
 
 struct shard {
-  explicit shard(clock& its_time) : time(&its_time), tasks(its_time) {}
+  explicit shard(clock& its_time);
+  shard(const shard&) = delete;
+  shard& operator=(const shard&) = delete;
+  ~shard();
 
   // What each task touches.
   block_pool blocks;
@@ -169,6 +172,23 @@ class work_scope {
 };
 
 }  // namespace detail
+
+inline context_ptr context_ptr::take_spare(shard& s, const call_values& values) noexcept {
+  call_context* spare = s.spare_context;
+  if (spare == nullptr) return {};
+  s.spare_context = nullptr;
+  spare->values_ = values;
+  spare->own_holds_ = {};
+  return context_ptr(spare);
+}
+
+inline void context_ptr::give_back(shard& s, context_ptr context) noexcept {
+  call_context* last = context.context_;
+  if (last->references_ != 1 || s.spare_context != nullptr || last->parent_ || !last->is_as_new() || !s.blocks.is_on())
+    return;
+  last->references_ = 0;
+  s.spare_context = context.release();
+}
 
 /// Puts a task at the end of its group's run queue.
 inline void schedule(task& t) noexcept { this_shard().tasks.push(t); }

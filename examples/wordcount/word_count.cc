@@ -3,7 +3,10 @@
 #include "word_count.hh"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+
+#include <atoll/actors/future/combinators.hh>
 
 #include "words.hh"
 
@@ -17,6 +20,13 @@ using atoll::status_code;
 
 constexpr std::uint32_t top_max = 1'000;
 constexpr std::uint32_t page_bytes = 256U << 10;  // of one owner's part
+
+template <class T>
+std::vector<T> joined(std::vector<std::vector<T>> parts) {
+  std::vector<T> all;
+  for (auto& part : parts) std::move(part.begin(), part.end(), std::back_inserter(all));
+  return all;
+}
 
 }  // namespace
 
@@ -33,9 +43,7 @@ auto word_count::ask_all(F f)
       asked.push_back(f(cluster_.ref<tally>(node.id, shard)));
     }
   }
-  std::vector<typename answer::value_type> answers;
-  for (auto& each : asked) answers.push_back(co_await std::move(each));
-  co_return answers;
+  co_return co_await atoll::or_fail(atoll::when_all_succeed(std::move(asked)));
 }
 
 future<std::int64_t> word_count::count_lines(std::vector<atoll::bytes> lines) {
@@ -56,7 +64,7 @@ future<std::int64_t> word_count::count_lines(std::vector<atoll::bytes> lines) {
   for (auto& [owner, entries] : by_owner) {
     sent.push_back(cluster_.ref<tally>(owner.first, owner.second).add(std::move(entries)));
   }
-  for (auto& each : sent) co_await std::move(each);
+  co_await atoll::or_fail(atoll::when_all_succeed(std::move(sent)));
   co_return words;
 }
 
@@ -76,20 +84,13 @@ future<atoll::bytes> word_count::get_long_word(atoll::bytes digest, std::uint64_
 }
 
 future<std::vector<long_entry>> word_count::long_words() {
-  std::vector<long_entry> all;
-  for (auto& part : co_await ask_all([](auto owner) { return owner.long_words(); })) {
-    std::move(part.begin(), part.end(), std::back_inserter(all));
-  }
-  co_return all;
+  co_return joined(co_await ask_all([](auto owner) { return owner.long_words(); }));
 }
 
 future<std::vector<entry>> word_count::top(std::uint32_t k) {
   if (k > top_max) co_return atoll::error(status_code::out_of_range, "top: k is at most 1000");
-  std::vector<entry> all;
   // Each word has one owner, so the best of the owners' best are the best.
-  for (auto& part : co_await ask_all([k](auto owner) { return owner.top(k); })) {
-    std::move(part.begin(), part.end(), std::back_inserter(all));
-  }
+  auto all = joined(co_await ask_all([k](auto owner) { return owner.top(k); }));
   std::sort(all.begin(), all.end(), more_frequent);
   if (all.size() > k) all.resize(k);
   co_return all;

@@ -11,7 +11,7 @@ namespace atoll_root::atoll::services {
 gateway::gateway(gateway_options options) : options_(std::move(options)), exposed_(std::make_shared<dispatcher>()) {}
 
 gateway::~gateway() {
-  if (on_shard() && core_ != nullptr && core_->stop_all) {
+  if (on_shard() && core_ != nullptr && core_->running) {
     log_warning("gateway dropped without stop(): it serves until the end of the process");
   }
 }
@@ -33,13 +33,13 @@ future<> gateway::start() {
   engine_ = std::move(engine);
   address_ = {options_.address.host, *port};
   core_ = service_core::make({.name = "gateway"});
-  core_->stop_all = [kept = engine_] { return kept->stop(); };
+  core_->running = engine_;
   log_info("gateway listens on {}", address_.to_string());
 }
 
 future<> gateway::stop() {
-  if (core_ == nullptr || !core_->stop_all) return make_ready_future();
-  core_->stop_all = nullptr;
+  if (core_ == nullptr || !core_->running) return make_ready_future();
+  core_->running = nullptr;
   return engine_->stop();
 }
 

@@ -16,7 +16,7 @@
 
 namespace atoll_root::atoll::services {
 
-class grpc_engine {
+class grpc_engine final : public stoppable {
  public:
   grpc_engine(std::shared_ptr<const dispatcher> exposed, const gateway_options& options);
   grpc_engine(const grpc_engine&) = delete;
@@ -27,6 +27,7 @@ class grpc_engine {
   result<std::uint16_t> start();
   /// On the shard that started it.
   future<> stop();
+  future<> stop_everywhere() override { return stop(); }
 
  private:
   class server;

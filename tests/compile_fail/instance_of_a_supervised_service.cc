@@ -4,6 +4,7 @@
 //
 // The reference would outlive what it refers to.
 #include <atoll/sharding/sharded.hh>
+#include <atoll/sharding/supervised.hh>
 
 namespace demo {
 

@@ -7,6 +7,7 @@
 
 #include <atoll/actors/sync/channel.hh>
 #include <atoll/sharding/application.hh>
+#include <atoll/sharding/service_life.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {

@@ -4,6 +4,7 @@
 // Two nodes in one process: real TCP between them, the same shards under both.
 #include <atoll/rpc/cluster.hh>
 
+#include <map>
 #include <optional>
 
 #include <atoll/sharding/diagnostics.hh>
@@ -84,6 +85,65 @@ CLUSTER_TEST(the_same_ref_calls_a_shard_of_another_node) {
 CLUSTER_TEST(calls_can_be_made_from_every_shard) {
   const auto ref = one.node.ref<counter>(2, 0);
   EXPECT_EQ(co_await atoll::submit_to(1, [ref] { return ref.add("x", 2); }), 2);
+}
+
+/// Says on which shard a key is served; its slots move.
+class nomad {
+ public:
+  static constexpr atoll::service_options options{.slots = 32};
+
+  future<atoll::shard_id> where(std::string /*key*/) {
+    return atoll::make_ready_future<atoll::shard_id>(atoll::this_shard_id());
+  }
+  future<std::int64_t> add(std::string key, std::int64_t by) {
+    return atoll::make_ready_future<std::int64_t>(totals_[key] += by);
+  }
+
+  future<std::map<std::string, std::int64_t>> export_slot(atoll::slot_id slot) {
+    std::map<std::string, std::int64_t> moved;
+    std::erase_if(totals_, [&](const auto& each) {
+      if (atoll::slot_of<nomad>(each.first) != slot) return false;
+      moved.insert(each);
+      return true;
+    });
+    return atoll::make_ready_future<std::map<std::string, std::int64_t>>(std::move(moved));
+  }
+  future<> import_slot(atoll::slot_id /*slot*/, std::map<std::string, std::int64_t> moved) {
+    totals_.merge(moved);
+    return atoll::make_ready_future();
+  }
+
+ private:
+  std::map<std::string, std::int64_t> totals_;
+};
+
+ATOLL_SERVICE(nomad, "test.v1.Nomad", ATOLL_METHOD(where, key(key)), ATOLL_METHOD(add, key(key), by));
+
+CLUSTER_TEST(calls_by_key_from_another_node_follow_a_slot_that_moves) {
+  sharded<nomad> nomads;
+  co_await nomads.start();
+  co_await two.node.serve(nomads.ref());
+  std::string key;  // one that is node 2's
+  for (int i = 0; key.empty(); ++i) {
+    auto each = "key" + std::to_string(i);
+    if (one.node.owner_of(atoll::key_hash(each)).value().first == 2) key = std::move(each);
+  }
+  const auto slots = nomads.slots();
+  const auto slot = slots.of(key);
+  const auto remote = one.node.by_key<nomad>(key);
+  std::int64_t added = 0;
+  for (int round = 0; round < 6; ++round) {
+    const auto to = (slots.owner(slot) + 1) % atoll::shard_count();
+    std::vector<future<std::int64_t>> calls;
+    for (int i = 0; i < 50; ++i) calls.push_back(remote.add(key, 1));
+    auto moving = slots.move(slot, to);
+    for (int i = 0; i < 50; ++i) calls.push_back(remote.add(key, 1));
+    co_await std::move(moving);
+    for (auto& each : calls) EXPECT_EQ(co_await std::move(each), ++added) << "lost, doubled or out of order";
+    EXPECT_EQ(co_await remote.where(key), to);
+  }
+  co_await two.node.stop();
+  co_await nomads.stop();
 }
 
 CLUSTER_TEST(a_key_has_the_same_owner_on_every_node) {

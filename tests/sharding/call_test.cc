@@ -10,6 +10,7 @@
 #include <atoll/actors/sync/scope.hh>
 #include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/sharded.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {
@@ -161,6 +162,23 @@ ATOLL_TEST(call, given_up_before_its_turn_is_never_started) {
   co_await std::move(blocked);
   EXPECT_EQ(co_await sleepers.at(1).add(1, 2), 3);
   EXPECT_EQ(seen::started, 1);
+  co_await sleepers.stop();
+}
+
+ATOLL_TEST_ON(call, a_shard_that_is_busy_holds_up_no_other, 3) {
+  seen::clear();
+  sharded<sleeper> sleepers;
+  co_await sleepers.start();
+  auto blocked = sleepers.at(1).block();
+  co_await wait_for(seen::blocked, 1);
+  auto behind = sleepers.at(1).add(1, 2);
+  for (int i = 0; i < 1'000; ++i) EXPECT_EQ(co_await sleepers.at(2).add(i, 1), i + 1);
+  const auto from_other = [ref = sleepers.ref()] { return ref.at(0).add(2, 2); };
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(co_await atoll::submit_to(2, from_other), 4);
+  EXPECT_FALSE(behind.available());
+  seen::shard_may_go_on = true;
+  co_await std::move(blocked);
+  EXPECT_EQ(co_await std::move(behind), 3);
   co_await sleepers.stop();
 }
 

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <boost/hana.hpp>
 
+#include <atoll/sharding/hana.hh>
+
 #include "counter.hh"
 
 namespace {
@@ -37,8 +39,8 @@ TEST(message, is_a_hana_struct) {
 
 TEST(message, knows_its_name_and_fields) {
   EXPECT_EQ(atoll::message_name<demo::hit>(), "hit");
-  EXPECT_EQ(decltype(hana::size(atoll::message_members<demo::hit>()))::value, 2U);
-  EXPECT_EQ(decltype(hana::size(atoll::message_members<nothing>()))::value, 0U);
+  EXPECT_EQ(decltype(hana::size(std::declval<atoll::message_members<demo::hit>>()))::value, 2U);
+  EXPECT_EQ(decltype(hana::size(std::declval<atoll::message_members<nothing>>()))::value, 0U);
 }
 
 TEST(description, knows_names_parameters_and_keys) {

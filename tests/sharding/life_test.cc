@@ -6,6 +6,7 @@
 
 #include <atoll/actors/sync/channel.hh>
 #include <atoll/sharding/keyed.hh>
+#include <atoll/sharding/service_life.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/singleton.hh>
 #include <atoll/testing/atoll_test.hh>

@@ -4,6 +4,7 @@
 // What is counted of services, methods and lanes without a line of theirs.
 #include <map>
 
+#include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/sharding/diagnostics.hh>
 #include <atoll/sharding/service_stats.hh>
 #include <atoll/sharding/sharded.hh>

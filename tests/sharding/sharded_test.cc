@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 
+#include <atoll/sharding/outbox.hh>
 #include <atoll/testing/atoll_test.hh>
 
 #include "counter.hh"

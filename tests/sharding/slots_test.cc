@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include <atoll/sharding/keyed.hh>
+#include <atoll/sharding/service_life.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/testing/atoll_test.hh>
 

@@ -8,6 +8,7 @@
 #include <atoll/actors/sync/channel.hh>
 #include <atoll/actors/sync/scope.hh>
 #include <atoll/sharding/keyed.hh>
+#include <atoll/sharding/outbox.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/testing/atoll_test.hh>
 

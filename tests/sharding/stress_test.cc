@@ -8,6 +8,7 @@
 #include <map>
 
 #include <atoll/sharding/application.hh>
+#include <atoll/sharding/service_life.hh>
 #include <atoll/testing/atoll_test.hh>
 
 namespace {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 
 #include <atoll/actors/future/sleep.hh>
 

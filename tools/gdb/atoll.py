@@ -168,7 +168,7 @@ class Shard:
     def group_name(self, number):
         if number not in self.groups:
             try:
-                pointer = pointer_of(self.value["tasks"]["groups_"]["_M_elems"][number])
+                pointer = self.value["tasks"]["groups_"]["_M_elems"][number]
                 self.groups[number] = text_of(pointer["name"])
             except gdb.error:
                 self.groups[number] = str(number)
