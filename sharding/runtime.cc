@@ -148,6 +148,7 @@ void runtime::run_shard(shard_id id, shared& state) {
                                   .count = mail_.shards(),
                                   .seed = options_.seed,
                                   .spin_for = options_.spin_for,
+                                  .shares_processor = options_.shards > state.processors.size(),
                                   .task_quota = options_.task_quota,
                                   .stall_threshold = options_.stall_threshold,
                                   .shuffle = options_.shuffle};

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -369,6 +370,7 @@ class epoll_backend final : public io_backend {
     return !collect(std::clamp(deadline - mono_now(), duration(0), duration(std::chrono::hours(1)))).interrupted;
   }
 
+  void give_way() noexcept override { ::sched_yield(); }
   void interrupt() noexcept override {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);

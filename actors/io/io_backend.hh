@@ -98,6 +98,8 @@ class io_backend {
   /// Waits until something is ready, `deadline` passes or interrupt() is called. False where none of these happened: a
   /// signal handler ran.
   virtual bool wait(time_point deadline) noexcept = 0;
+  /// Lets other threads have this processor for a while, if any want it.
+  virtual void give_way() noexcept = 0;
   /// Ends the wait under way, or the next one. The one member that any thread may call.
   virtual void interrupt() noexcept = 0;
 };

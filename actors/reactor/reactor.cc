@@ -68,7 +68,8 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
       io_(std::move(io)),
       timers_(time.now()),
       ticks_(shard_, options.task_quota, options.stall_threshold),
-      spin_for_(options.spin_for) {
+      spin_for_(options.spin_for),
+      shares_processor_(options.shares_processor) {
   ATOLL_ASSERT(detail::current_shard == nullptr, "one reactor a thread");
   shard_.id = options.id;
   shard_.count = options.count;
@@ -161,6 +162,8 @@ void reactor::run() {
       return;
     } else if (shard_.coarse_now - idle_since_ >= spin_for_ || !shard_.time->runs_alone()) {
       sleep();
+    } else if (shares_processor_) {
+      io_->give_way();
     }
   }
 }

@@ -32,6 +32,7 @@ struct reactor_options {
   shard_id count = 1;
   std::uint64_t seed = 0;                                    // of this_shard().random
   duration spin_for = std::chrono::microseconds(40);         // before sleeping; 0 sleeps at once
+  bool shares_processor = false;                             // with other shards: it lets them run while it spins
   duration task_quota = std::chrono::microseconds(500);      // of a scheduling group before another gets its turn
   duration stall_threshold = std::chrono::milliseconds(25);  // a task that runs longer is reported; 0: none
   // Run ready tasks in random order, and let awaits of what is ready give way at random: for tests.
@@ -74,6 +75,7 @@ class reactor {
   struct metrics;
   std::unique_ptr<metrics> metrics_;
   duration spin_for_;
+  bool shares_processor_;
   time_point idle_since_ = never;  // never: not idle
   std::uint32_t since_full_pass_ = 0;
   std::uint64_t looks_busy_ = 0;  // at the kernel, since the shard woke
