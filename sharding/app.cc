@@ -171,7 +171,7 @@ future<int> run_with_signals(runtime::main_function main, bool dumps) {
   auto stops = end.run([&main_ends] { return watch_for_stop(main_ends); });
   auto dumping = make_ready_future();
   if (dumps) dumping = end.run([] { return detail::dump_tasks_at(dump_signal); });
-  auto outcome = co_await as_result(main_ends.run(std::move(main)));
+  auto outcome = co_await as_result(main_ends.run(main));
   end.cancel();
   static_cast<void>(co_await as_result(std::move(stops)));
   static_cast<void>(co_await as_result(std::move(dumping)));

@@ -537,8 +537,9 @@ future<R> start_made_call(service_core* core, shard_id to, duration timeout, Mak
 template <class R, class F>
 future<R> start_call(service_core* core, shard_id to, duration timeout, F&& work) {
   static_assert(!std::is_lvalue_reference_v<F>, "the work moves into the call");
-  return start_made_call<R>(
-      core, to, timeout, [&work]() noexcept(std::is_nothrow_move_constructible_v<F>) -> F { return std::move(work); });
+  return start_made_call<R>(core, to, timeout, [&work]() noexcept(std::is_nothrow_move_constructible_v<F>) -> F {
+    return std::forward<F>(work);
+  });
 }
 
 }  // namespace atoll_root::atoll
