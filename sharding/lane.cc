@@ -9,19 +9,6 @@
 #include <type_traits>
 
 namespace atoll_root::atoll {
-namespace {
-
-/// Has a cache line brought here to be written. __builtin_prefetch() would have it brought to be read where the compiler's
-/// target is the first x86-64: the write then waits for the other core once more.
-void prefetch_to_write(const void* line) noexcept {
-#if defined(__x86_64__)
-  asm volatile("prefetchw %0" ::"m"(*static_cast<const char*>(line)));
-#else
-  __builtin_prefetch(line, 1);
-#endif
-}
-
-}  // namespace
 
 lane::~lane() {
   if (ring* lines = ring_.load(std::memory_order_relaxed)) ::munmap(lines, sizeof(ring));
@@ -49,7 +36,7 @@ bool lane::publish() noexcept {
     published = true;
   }
   // The next line is the receiver's, who wrote it last: it is on its way here before it is needed.
-  prefetch_to_write(&(*lines)[tail_ % ring_lines]);
+  __builtin_prefetch(&(*lines)[tail_ % ring_lines], 1);
   return published;
 }
 
@@ -64,8 +51,8 @@ std::size_t lane::receive() noexcept {
     if (n == 0) break;
     for (std::size_t i = 0; i < n; ++i) {
       // Of a call, its head and what comes after it: the arguments. Past the end of a task a prefetch is only wasted.
-      prefetch_to_write(l.tasks[i]);
-      prefetch_to_write(reinterpret_cast<const char*>(l.tasks[i]) + 64);
+      __builtin_prefetch(l.tasks[i], 1);
+      __builtin_prefetch(reinterpret_cast<const char*>(l.tasks[i]) + 64, 1);
     }
     for (std::size_t i = 0; i < n; ++i) {
       task& t = *l.tasks[i];
