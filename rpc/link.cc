@@ -11,11 +11,10 @@ namespace atoll_root::atoll::rpc {
 /// Where a call stands in a list.
 struct link::turn : list_hook {};
 
-/// A call whose reply is awaited: the state of the caller's future and the timer of its deadline.
-struct link::pending_call final : detail::state<std::string>, timer_node, cancel_hook, turn {
+/// A call whose reply is awaited: the producer of the caller's future and the timer of its deadline.
+struct link::pending_call final : detail::producer<std::string>, timer_node, cancel_hook, turn {
   pending_call(link& l, const remote_method& m, std::uint64_t hash, std::string&& its_request) noexcept
-      : detail::state<std::string>(&destroy),
-        timer_node(&expire),
+      : timer_node(&expire),
         cancel_hook(&cancelled),
         owner(l),
         method(m),
@@ -38,19 +37,13 @@ struct link::pending_call final : detail::state<std::string>, timer_node, cancel
     self->finish(detail::wait_failed(reason, "a remote call"));
   }
 
+  /// The last that is done with it.
   void finish(result<std::string> outcome) {
-    timer_node::cancel();
-    cancel_hook::unlink();
     owner.options_.counts->called.add(outcome ? status_code::ok : outcome.error().code());
     set_result(std::move(outcome));
     wake();
-    producer_leaves();
-  }
-
-  static void destroy(detail::state_base* s) noexcept {
-    auto* self = static_cast<pending_call*>(s);
-    self->~pending_call();
-    pool_free(self, sizeof(pending_call));
+    this->~pending_call();
+    pool_free(this, sizeof(pending_call));
   }
 
   link& owner;

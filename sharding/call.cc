@@ -327,6 +327,7 @@ void call_caller::released(shard_id to) noexcept {
     way.took(mono_now() - began_, weight_);
 }
 void call_caller::has_outcome(status_code code) noexcept {
+  has_outcome_ = true;
   count_outcome(local_sharding().outboxes[message_.to()], code);
 }
 

@@ -5,7 +5,7 @@
 //
 //   future<int> f = start_call<int>(core, 1, no_timeout, [](void* instance) { ... });
 //
-// The record is at once the message, the state of the caller's future, the timer of its deadline and the
+// The record is at once the message, the producer of the caller's future, the timer of its deadline and the
 // task that waits for the handler, so a call allocates one pooled block on the caller's shard, which is
 // freed there too. Who owns it: the caller until it is sent, the callee until it sends it back.
 // Layout: what both shards touch comes first (call_message, the work, call_outcome), so that a call with small arguments moves
@@ -195,7 +195,7 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   void release_place() noexcept;
 
  protected:
-  /// What a call does whose result has this type. No virtual functions: the state of the future lies before this part.
+  /// What a call does whose result has this type. No virtual functions: the future's producer lies before this part.
   struct actions {
     timer_node::fire_function* expire;
     cancel_hook::function* cancelled;
@@ -220,8 +220,9 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   /// The record is back: its place in the outbox is free. True where nothing else of the call is under way. `first`: the caller
   /// had no outcome before.
   bool take_back(bool first, status_code code) noexcept;
-  /// The caller has its outcome.
+  /// The caller has its outcome, before the record is back.
   void has_outcome(status_code code) noexcept;
+  [[nodiscard]] bool has_its_outcome() const noexcept { return has_outcome_; }
 
  private:
   struct note final : task {
@@ -244,6 +245,7 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   bool is_kept_ = false;            // until its slot is released, or for ever
   bool made_for_its_slot_ = false;  // as of then
   bool has_note_ = false;
+  bool has_outcome_ = false;        // before the record is back
   slot_id slot_ = 0;
   slot_map* slots_ = nullptr;  // of a call by slot
   call_streams_base* streams_ = nullptr;
@@ -317,7 +319,7 @@ class call_outcome {
   }
 
   /// REQUIRES: there is one.
-  void give_to(detail::state<R>& caller) noexcept {
+  void give_to(detail::producer<R>& caller) noexcept {
     if (has_ == kind::failure) return caller.set_error(std::move(failure_));
     try {
       caller.set_value(std::move(value_));
@@ -367,23 +369,25 @@ class call_outcome {
   };
 };
 
-/// The caller's part, with the state of its future.
+/// The caller's part, which makes its future.
 template <class R>
-class call_reply final : public detail::state<R>, public call_caller {
+class call_reply final : public detail::producer<R>, public call_caller {
  public:
-  call_reply(call_message& message, bool one_way, detail::state_base::destroy_function* destroy) noexcept
-      : detail::state<R>(destroy), call_caller(message, one_way, its_actions) {}
+  using destroy_function = void(call_reply& reply) noexcept;
+
+  call_reply(call_message& message, bool one_way, destroy_function* destroy) noexcept
+      : call_caller(message, one_way, its_actions), destroy_(destroy) {}
   using call_caller::start;
 
   /// The record is back.
   [[gnu::noinline]] void complete(call_outcome<R>& outcome) noexcept {
-    const bool first = !this->ready();
+    const bool first = !has_its_outcome();
     const bool last = take_back(first, outcome.code());
     if (first) {
       outcome.give_to(*this);
       this->wake();
     }
-    if (last) this->producer_leaves();
+    if (last) destroy_(*this);
   }
   /// Destroys all of a record but its work.
   [[gnu::noinline]] static void destroy(call_reply& reply, call_outcome<R>& outcome, std::size_t bytes) noexcept {
@@ -412,9 +416,12 @@ class call_reply final : public detail::state<R>, public call_caller {
     has_outcome(why.code());
     this->set_error(std::move(why));
     this->wake();
-    if (gone) this->producer_leaves();
+    if (gone) destroy_(*this);
   }
-  static void forget(call_caller& self) noexcept { static_cast<call_reply&>(self).producer_leaves(); }
+  static void forget(call_caller& self) noexcept {
+    auto& reply = static_cast<call_reply&>(self);
+    reply.destroy_(reply);
+  }
   static void is_on_its_way(call_caller& self) noexcept {
     if constexpr (std::is_void_v<R>) {
       auto& reply = static_cast<call_reply&>(self);
@@ -426,6 +433,8 @@ class call_reply final : public detail::state<R>, public call_caller {
   }
 
   static constexpr call_caller::actions its_actions{&expire, &cancelled, &forget, &is_on_its_way};
+
+  destroy_function* destroy_;
 };
 
 /// F: what is done with the instance, a function that returns future<R>; what else it may have, is looked for where it is used.
@@ -453,7 +462,7 @@ class call_record final : public call_message {
         throw;
       }
     }
-    future<R> f(static_cast<detail::state<R>&>(record->reply_));
+    future<R> f(record->reply_);
     record->reply_.start(timeout);
     return f;
   }
@@ -509,8 +518,7 @@ class call_record final : public call_message {
     auto& self = *static_cast<call_record*>(t);
     self.reply_.complete(self.outcome_);
   }
-  static void destroy(detail::state_base* s) noexcept {
-    auto& reply = *static_cast<call_reply<R>*>(static_cast<detail::state<R>*>(s));
+  static void destroy(call_reply<R>& reply) noexcept {
     auto& record = static_cast<call_record&>(reply.message());
     record.work_.~F();
     call_reply<R>::destroy(reply, record.outcome_, sizeof(call_record));

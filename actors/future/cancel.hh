@@ -72,15 +72,11 @@ auto run_in(context_ptr context, F f) -> decltype(invoke_and_await(f)) {
 /// The failure of a wait that was cancelled for this reason; `what` names the wait.
 error wait_failed(const error& reason, std::string_view what) noexcept;
 
-/// The state of a wait that the context in force can end. Pooled; made by start().
-template <class T>
-class wait_state : public state<T>, public cancel_hook {
- protected:
-  using state<T>::state;
-  wait_state(state_base::destroy_function* destroy, cancel_hook::function* cancelled) noexcept
-      : state<T>(destroy), cancel_hook(cancelled) {}
-  ~wait_state() = default;
-
+/// A wait that the context in force can end: the producer of its future, in a pooled block that goes with its end.
+/// Wait: the class that is derived from it.
+template <class T, class Wait>
+class pooled_wait : public producer<T>, public cancel_hook {
+ public:
   /// Has the hook called when the context in force is cancelled.
   void watch_context() noexcept {
     if (call_context* context = this_shard().context) context->add(*this);
@@ -99,13 +95,23 @@ class wait_state : public state<T>, public cancel_hook {
       }
     }
     this->wake();
-    this->producer_leaves();
+    destroy();
   }
   void end_with_error(error e) noexcept {
     cancel_hook::unlink();
     this->set_error(std::move(e));
     this->wake();
-    this->producer_leaves();
+    destroy();
+  }
+
+ protected:
+  explicit pooled_wait(cancel_hook::function* cancelled) noexcept : cancel_hook(cancelled) {}
+  ~pooled_wait() = default;
+
+  void destroy() noexcept {
+    auto* self = static_cast<Wait*>(this);
+    self->~Wait();
+    pool_free(self, sizeof(Wait));
   }
 };
 
@@ -168,7 +174,9 @@ namespace detail {
 
 /// Waits for a future on behalf of a wait that may be cancelled before.
 template <class T>
-class interruptible_wait final : wait_state<T>, task {
+class interruptible_wait final : public pooled_wait<T, interruptible_wait<T>>, task {
+  using base = pooled_wait<T, interruptible_wait<T>>;
+
  public:
   static future<T> start(future<T> source) {
     if (source.available()) return source;
@@ -179,14 +187,16 @@ class interruptible_wait final : wait_state<T>, task {
     }
     auto* w = make(source);
     if (w == nullptr) return make_failed_future<T>(error(status_code::resource_exhausted));
-    future<T> f(static_cast<state<T>&>(*w));
+    future<T> f(*w);
     w->watch_context();
     return f;
   }
 
  private:
+  friend base;
   explicit interruptible_wait(future<T> source) noexcept
-      : wait_state<T>(&destroy, &cancelled), task(&ready, nullptr, this_shard().group), source_(std::move(source)) {}
+      : base(&cancelled), task(&ready, nullptr, this_shard().group), source_(std::move(source)) {}
+  ~interruptible_wait() = default;
   /// Null without memory.
   static interruptible_wait* make(future<T>& source) noexcept {
     void* block = pool_try_allocate(sizeof(interruptible_wait));
@@ -198,33 +208,21 @@ class interruptible_wait final : wait_state<T>, task {
 
   static void ready(task* t) noexcept {
     auto* self = static_cast<interruptible_wait*>(t);
-    if (self->state<T>::ready() || !self->has_consumer()) {
-      self->cancel_hook::unlink();
+    if (!self->has_consumer()) {
       if (self->source_.failed()) static_cast<void>(self->source_.take_error());
-      return self->producer_leaves();
+      return self->destroy();
     }
-    self->cancel_hook::unlink();
-    if (self->source_.failed()) {
-      self->set_error(self->source_.take_error());
+    if (self->source_.failed()) return self->end_with_error(self->source_.take_error());
+    if constexpr (std::is_void_v<T>) {
+      self->end_with();
     } else {
-      try {
-        self->set_result(self->source_.get_result());
-      } catch (...) {
-        self->set_error(error::from_exception(std::current_exception()));
-      }
+      self->end_with(self->source_.get());
     }
-    self->wake();
-    self->producer_leaves();
   }
   static void cancelled(cancel_hook* hook, const error& reason) noexcept {
-    auto* self = static_cast<interruptible_wait*>(static_cast<wait_state<T>*>(hook));
+    auto* self = static_cast<interruptible_wait*>(hook);
     self->set_error(reason);
     self->wake();
-  }
-  static void destroy(state_base* s) noexcept {
-    auto* self = static_cast<interruptible_wait*>(static_cast<wait_state<T>*>(static_cast<state<T>*>(s)));
-    self->~interruptible_wait();
-    pool_free(self, sizeof(interruptible_wait));
   }
 
   future<T> source_;

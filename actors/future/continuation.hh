@@ -122,11 +122,9 @@ auto future<T>::then(F f) && {
         return detail::invoke_safely(f);
       }
     } else if constexpr (detail::done_when_returned<F, T>) {
-      if (kind_ == kind::value) {
-        const emptier after(*this);
-        return detail::invoke_safely(f, static_cast<std::add_rvalue_reference_t<T>>(value_));
-      }
-      return detail::invoke_safely(f, get());
+      const read_mark read(*this);
+      const value_end after(*this);
+      return detail::invoke_safely(f, static_cast<std::add_rvalue_reference_t<T>>(value_));
     }
   }
   return detail::run_then(std::move(*this), std::move(f));

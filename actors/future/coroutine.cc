@@ -4,55 +4,64 @@
 
 namespace atoll_root::atoll::detail {
 
-bool consumer_stayed(const state_base* of_the_dead) noexcept { return of_the_dead->has_consumer(); }
+namespace {
 
-task* waiter_of(const state_base* of_the_dead) noexcept { return of_the_dead->waiter(); }
-
-std::coroutine_handle<> hand_over(state_base* finished) noexcept {
-  shard& s = *current_shard;
-  while (true) {
-    task* waiter = finished->take_waiter();
-    if (waiter == nullptr) {
-      // The frame may go now, and with it the last reference to the context that is in force.
-      const context_ptr context(s.context);
-      finished->producer_leaves();
-      s.context = nullptr;
-      return std::noop_coroutine();
-    }
-    finished->producer_leaves();  // somebody waits, so the frame stays: it goes with the future that is waited for
-    // Not every compiler, nor with all options, makes a tail call of the change to the next: the stack may grow.
-    const bool stack_left = stack_address() > s.stack_floor;
-    if (waiter->run != &coroutine_base::resume_task || waiter->group != s.group || s.tasks.preempted() || !stack_left) {
-      schedule(*waiter);
-      return std::noop_coroutine();
-    }
-    auto& next = static_cast<coroutine_base&>(*waiter);
-    s.context = next.context.get();  // the last reference to the one in force may go with what is finished
-    if (next.propagates != nullptr) {
-      if (next.propagates->failed(next.propagates, finished)) {
-        if (finished == nullptr) return std::noop_coroutine();
-        continue;
-      }
-    }
-    s.running = &next;
-    return std::coroutine_handle<>::from_address(next.frame);
-  }
+/// Where those that fail have `next` to ask whether it fails, too.
+[[gnu::noinline]] std::coroutine_handle<> hand_over_failure(coroutine_base& next) noexcept {
+  task* waiter = nullptr;
+  if (next.propagates->failed(next.propagates, waiter)) return hand_over(waiter);
+  current_shard->running = &next;
+  return next.handle();
 }
+
+[[gnu::noinline]] void resume_or_fail(coroutine_base& self) noexcept { hand_over_failure(self).resume(); }
+
+}  // namespace
+
+[[gnu::always_inline]] inline std::coroutine_handle<> next_after(shard& s, task* waiter) noexcept {
+  if (waiter == nullptr) {
+    s.context = nullptr;
+    return std::noop_coroutine();
+  }
+  // Not every compiler, nor with all options, makes a tail call of the change to the next: the stack may grow.
+  const bool stack_left = stack_address() > s.stack_floor;
+  if (waiter->run != &coroutine_base::resume_task || waiter->group != s.group || s.tasks.preempted() || !stack_left) {
+    s.tasks.push(*waiter);
+    return std::noop_coroutine();
+  }
+  auto& next = static_cast<coroutine_base&>(*waiter);
+  s.context = next.context.get();
+  if (next.propagates != nullptr) return hand_over_failure(next);
+  s.running = &next;
+  return next.handle();
+}
+
+[[gnu::always_inline]] inline void destroy_in_context(shard& s, coroutine_base& c) noexcept {
+  const context_ptr context = std::move(c.context);
+  s.context = context.get();
+  s.running = nullptr;
+  const auto frame = c.handle();
+  c.~coroutine_base();
+  frame.destroy();
+  s.context = nullptr;
+}
+
+void destroy_suspended(coroutine_base& c) noexcept { destroy_in_context(*current_shard, c); }
+
+std::coroutine_handle<> end_suspended(coroutine_base& c) noexcept {
+  shard& s = *current_shard;
+  task* waiter = c.result->waiter();
+  destroy_in_context(s, c);
+  return next_after(s, waiter);
+}
+
+std::coroutine_handle<> hand_over(task* waiter) noexcept { return next_after(*current_shard, waiter); }
 
 void coroutine_base::resume_task(task* t) noexcept {
   auto& self = static_cast<coroutine_base&>(*t);
-  if (self.propagates != nullptr) [[unlikely]] {
-    state_base* failed = nullptr;
-    if (self.propagates->failed(self.propagates, failed)) {
-      if (failed != nullptr) hand_over(failed).resume();
-      current_shard->running = nullptr;
-      return;
-    }
-  }
-  shard& s = *current_shard;
-  s.running = &self;
-  std::coroutine_handle<>::from_address(self.frame).resume();
-  s.running = nullptr;
+  if (self.propagates != nullptr) return resume_or_fail(self);
+  current_shard->running = &self;
+  self.handle().resume();
 }
 
 }  // namespace atoll_root::atoll::detail

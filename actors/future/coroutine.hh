@@ -3,12 +3,11 @@
 //
 // What makes `atoll::future<T>` a coroutine type. Included by future.hh.
 //
-// The promise is at once the coroutine's task (so resuming it allocates nothing), the state of its result
-// (so its future is a pointer to the frame) and the holder of its call context. A coroutine starts inside
-// the call, or as a task of its own where the stack is nearly used up. When it ends it hands over to the
-// coroutine that awaits it; the frame goes with the future. One that ends without having been suspended puts its result
-// straight into the future its caller gets, and its frame is gone before the call returns. One that fails without an exception (`fail`,
-// `or_fail`) destroys its locals at once, like one that throws.
+// The promise is at once the coroutine's task (so resuming it allocates nothing), the producer of its future
+// and the holder of its call context. A coroutine starts inside the call, or as a task of its own where the stack is
+// nearly used up. When it ends, its result is in its future, its frame goes, and it hands over to the coroutine that
+// awaits it. One that ends without having been suspended is gone before the call returns. One that fails without an
+// exception (`fail`, `or_fail`) destroys its locals at once, like one that throws.
 // Coroutines don't take rvalue references: the frame would keep a reference to a dead temporary. Nor may a
 // lambda with captures be one (refused by g++): its captures die with the closure, not with the frame.
 #pragma once
@@ -24,27 +23,27 @@ namespace detail {
 
 /// What a coroutine that waits in or_fail is asked before it is resumed.
 struct propagation {
-  /// False: resume. Else the coroutine has failed and its frame is gone; `result` is the state of its result, null where
-  /// nobody holds its future.
-  using function = bool(propagation*, state_base*& result) noexcept;
+  /// False: resume. Else the coroutine has failed and its frame is gone; `waiter` is who waits for it, null where nobody.
+  using function = bool(propagation*, task*& waiter) noexcept;
   explicit propagation(function* f) noexcept : failed(f) {}
   function* failed;
 };
 
-/// What the loop and other coroutines know of a coroutine that has been suspended, whatever its result is.
+/// What the loop and other coroutines know of a coroutine that has been suspended, whatever its result is. It lies where
+/// its promise begins.
 struct coroutine_base : task, coroutine_hook {
-  coroutine_base(shard& s, void* its_frame, state_base* its_result) noexcept
-      : task(&resume_task, s.context, s.group), frame(its_frame), result(its_result) {
+  coroutine_base(shard& s, producer_base* its_result) noexcept
+      : task(&resume_task, s.context, s.group), result(its_result) {
     s.coroutines.push_back(*this);
     ++s.coroutines_suspended;
   }
-  ~coroutine_base() {
-    --current_shard->coroutines_suspended;
-    if (current_shard->running == this) current_shard->running = nullptr;
+  ~coroutine_base() { --current_shard->coroutines_suspended; }
+
+  [[nodiscard]] std::coroutine_handle<> handle() noexcept {
+    return std::coroutine_handle<coroutine_base>::from_promise(*this);
   }
 
-  void* frame;
-  state_base* result;
+  producer_base* result;  // null: a stream's
   propagation* propagates = nullptr;
   // Written when it is suspended, for the task dump:
   std::source_location site;
@@ -57,13 +56,12 @@ inline coroutine_base* as_coroutine(task* t) noexcept {
   return t != nullptr && t->run == &coroutine_base::resume_task ? static_cast<coroutine_base*>(t) : nullptr;
 }
 
-/// Whether the future of a coroutine that was just failed is still there: its locals may have held it. Reads what the
-/// destroyed promise left in the frame, which is kept.
-[[gnu::noinline]] bool consumer_stayed(const state_base* of_the_dead) noexcept;
-[[gnu::noinline]] task* waiter_of(const state_base* of_the_dead) noexcept;
-
-/// The coroutine's result is there: who runs next.
-std::coroutine_handle<> hand_over(state_base* finished) noexcept;
+/// A coroutine that was suspended is over, and its frame gone: who runs next. `waiter` may be null.
+std::coroutine_handle<> hand_over(task* waiter) noexcept;
+/// The same of one whose result is in its future: its frame goes now.
+std::coroutine_handle<> end_suspended(coroutine_base& c) noexcept;
+/// Destroys the frame of a coroutine that was suspended, with its coroutine_base, in its own context; none is in force then.
+void destroy_suspended(coroutine_base& c) noexcept;
 
 /// Awaitables call this when the coroutine behind `handle` is suspended.
 template <class Promise>
@@ -78,11 +76,11 @@ coroutine_base& suspended(std::coroutine_handle<Promise> handle, std::source_loc
 }
 
 struct final_awaiter {
-  bool done;  // the result is in the caller's hands: the frame goes now
+  bool done;  // it was never suspended: the frame goes now
   bool await_ready() const noexcept { return done; }
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-    return hand_over(handle.promise().result_state());
+    return end_suspended(handle.promise().suspended());
   }
   void await_resume() const noexcept {}
 };
@@ -103,7 +101,7 @@ struct final_awaiter {
 struct start_awaiter {
   bool await_ready() const noexcept { return stack_address() > current_shard->stack_floor; }
   template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+  [[gnu::noinline, gnu::cold]] void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
     schedule(suspended(handle, std::source_location::current()));
   }
   void await_resume() const noexcept {}
@@ -167,23 +165,21 @@ class coroutine_promise_base {
   coroutine_promise_base() noexcept {}  // NOLINT(modernize-use-equals-default): what is suspended comes later
   coroutine_promise_base(const coroutine_promise_base&) = delete;
   coroutine_promise_base& operator=(const coroutine_promise_base&) = delete;
-  ~coroutine_promise_base() {
-    if (started_ == nullptr) suspended_.~suspended_state();
-  }
+  ~coroutine_promise_base() {}  // NOLINT(modernize-use-equals-default): destroy_suspended() has ended what was suspended
 
   future<T> get_return_object() noexcept {
 #if defined(__GNUC__) && !defined(__clang__)
     refuse_misplaced(this);
 #endif
-    return future<T>(started_);
+    return future<T>(result_, typename future<T>::starting());
   }
   static future<T> get_return_object_on_allocation_failure() noexcept {
     return future<T>(error(status_code::resource_exhausted));
   }
   start_awaiter initial_suspend() const noexcept { return {}; }
-  final_awaiter final_suspend() const noexcept { return {started_ != nullptr}; }
+  final_awaiter final_suspend() const noexcept { return {first_run_}; }
   void unhandled_exception(std::source_location at = std::source_location::current()) noexcept {
-    finish_with_error(error::from_exception(std::current_exception(), at));
+    result_.finish_with_error(error::from_exception(std::current_exception(), at));
   }
 
   // g++ looks for the first, clang for the second; null gives get_return_object_on_allocation_failure().
@@ -191,111 +187,72 @@ class coroutine_promise_base {
   static void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes); }
   static void operator delete(void* block, std::size_t bytes) noexcept { current_shard->blocks.free(block, bytes); }
 
-  /// The part that a coroutine has from its first suspension on; before, its result goes straight to the caller's future.
+  /// The part that a coroutine has from its first suspension on.
   template <class P>
-  coroutine_base& suspended_base(std::coroutine_handle<P> handle) noexcept {
-    if (started_ != nullptr) {
-      ::new (static_cast<void*>(&suspended_)) suspended_state(*current_shard, handle.address());
-      std::exchange(started_, nullptr)->start_pending(suspended_);
-    }
+  coroutine_base& suspended_base(std::coroutine_handle<P> /*handle*/) noexcept {
+    if (first_run_) end_first_run();
     return suspended_;
   }
   /// REQUIRES: it has been suspended.
-  state_base* result_state() noexcept { return &suspended_; }
+  coroutine_base& suspended() noexcept { return suspended_; }
 
-  /// Fails the suspended coroutine: destroys its locals now and leaves only the failure, in the frame's memory, for
-  /// the future. The state of that, or null where the caller's future has the failure or nobody holds it any more.
-  state_base* fail_frame(error e) noexcept;
-  static state_base* fail_suspended(coroutine_base& c, error e) noexcept {
-    return static_cast<Promise&>(promise_of(static_cast<suspended_state&>(c))).fail_frame(std::move(e));
+  /// Fails the coroutine: destroys its locals and its frame, and puts the failure into its future. What runs next.
+  std::coroutine_handle<> fail_frame(error e) noexcept {
+    if (!first_run_) return hand_over(fail_suspended(suspended_, std::move(e)));
+    result_.finish_with_error(std::move(e));
+    std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this)).destroy();
+    return std::noop_coroutine();
+  }
+  /// The same of one that has been suspended; gives who waits for it.
+  static task* fail_suspended(coroutine_base& c, error e) noexcept {
+    auto& self = reinterpret_cast<coroutine_promise_base&>(c);  // its first member
+    // The locals go first, and may let go of the future of this very coroutine, or begin to wait for it.
+    producer<T> result(std::move(self.result_));
+    destroy_suspended(c);
+    result.set_error(std::move(e));
+    return result.take_waiter();
   }
 
  protected:
   template <class... A>
   void finish_with_value(A&&... arguments) {
-    if (started_ != nullptr) {
-      started_->start_with_value(std::forward<A>(arguments)...);
-    } else {
-      suspended_.set_value(std::forward<A>(arguments)...);
-    }
+    result_.finish_with_value(std::forward<A>(arguments)...);
   }
-  void finish_with_error(error e) noexcept {
-    if (started_ != nullptr) {
-      started_->start_with_error(std::move(e));
-    } else {
-      suspended_.set_error(std::move(e));
-    }
-  }
+  void finish_with_error(error e) noexcept { result_.finish_with_error(std::move(e)); }
 
  private:
-  struct suspended_state final : coroutine_base, state<T> {
-    suspended_state(shard& s, void* frame) noexcept : coroutine_base(s, frame, this), state<T>(&destroy) {}
-    static void destroy(state_base* s) noexcept {
-      auto& self = static_cast<suspended_state&>(static_cast<state<T>&>(*s));
-      std::coroutine_handle<>::from_address(self.frame).destroy();
+  /// Its future's producer. Its waiter is set up with the first suspension; until then the future is there.
+  struct result_producer final : producer<T> {
+    result_producer() noexcept : producer<T>(producer_base::unset()) {}
+    void starts_pending() noexcept {
+      this->waiter_ = nullptr;
+      this->consumer()->starts_pending(*this);
     }
+    // Nobody asks for the consumer after this.
+    template <class... A>
+    void finish_with_value(A&&... arguments) {
+      if (this->consumer_ != nullptr) [[likely]]
+        this->consumer()->complete_with_value(std::forward<A>(arguments)...);
+    }
+    void finish_with_error(error e) noexcept { this->set_error(std::move(e)); }
   };
-  struct remains;
 
   static void* allocate(std::size_t bytes) noexcept {
     ATOLL_ASSERT(current_shard != nullptr, "a coroutine was called outside a shard");
     return current_shard->blocks.try_allocate(bytes);
   }
-  static coroutine_promise_base& promise_of(suspended_state& s) noexcept {
-    return reinterpret_cast<coroutine_promise_base&>(s);  // the first member
+  [[gnu::noinline]] void end_first_run() noexcept {
+    first_run_ = false;
+    ::new (static_cast<void*>(&suspended_)) coroutine_base(*current_shard, &result_);
+    result_.starts_pending();
   }
 
   union {
-    suspended_state suspended_;
+    coroutine_base suspended_;
   };
-  future<T>* started_ = nullptr;  // the caller's future, until the first suspension
+  result_producer result_;
+  bool first_run_ = true;  // it has not been suspended yet
 };
-
-/// What is left of a failed coroutine, where the state of its result was.
-template <class T, class Promise>
-struct coroutine_promise_base<T, Promise>::remains final : state<T> {
-  remains(task* waiter, error e) noexcept : state<T>(&free) {
-    this->waiter_ = waiter;
-    this->consumer_ = true;
-    this->set_error(std::move(e));
-  }
-  static void free(state_base* s) noexcept {
-    auto* self = static_cast<remains*>(static_cast<state<T>*>(s));
-    // Addresses only: the promise is gone.
-    auto& suspended = static_cast<suspended_state&>(static_cast<state<T>&>(*s));
-    auto& promise = static_cast<Promise&>(promise_of(suspended));
-    void* block = std::coroutine_handle<Promise>::from_promise(promise).address();
-    const std::size_t bytes = *static_cast<std::size_t*>(block);
-    self->~remains();
-    pool_free(block, bytes);
-  }
-};
-
-template <class T, class Promise>
-state_base* coroutine_promise_base<T, Promise>::fail_frame(error e) noexcept {
-  const auto handle = std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this));
-  if (started_ != nullptr) {
-    started_->start_with_error(std::move(e));
-    handle.destroy();
-    return nullptr;
-  }
-  // Locals are destroyed in the coroutine's own context, whoever made it fail.
-  const context_ptr context = suspended_.context;
-  current_shard->context = context.get();
-  void* place = static_cast<state<T>*>(&suspended_);
-  void* block = handle.address();
-  const std::size_t bytes = current_shard->blocks.keep_while(block, [handle] { handle.destroy(); });
-  current_shard->context = nullptr;
-  const auto* dead = static_cast<state_base*>(static_cast<state<T>*>(place));
-  if (!consumer_stayed(dead)) {
-    report_abandoned(e);
-    pool_free(block, bytes);
-    return nullptr;
-  }
-  task* waiter = waiter_of(dead);  // now: a local's destructor may have begun to wait for this coroutine
-  ::new (block) std::size_t(bytes);
-  return ::new (place) remains(waiter, std::move(e));
-}
 
 template <class T>
 class coroutine_promise final : public coroutine_promise_base<T, coroutine_promise<T>> {
@@ -347,10 +304,7 @@ class or_fail_awaiter final : propagation {
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle,
                                         std::source_location site = std::source_location::current()) noexcept {
-    if (future_.failed()) {
-      state_base* failed = handle.promise().fail_frame(future_.take_error());
-      return failed == nullptr ? std::noop_coroutine() : hand_over(failed);
-    }
+    if (future_.failed()) return handle.promise().fail_frame(future_.take_error());
     coroutine_base& self = suspended(handle, site);
     self_ = &self;
     propagation::failed = &check<Promise>;
@@ -362,12 +316,12 @@ class or_fail_awaiter final : propagation {
 
  private:
   template <class Promise>
-  static bool check(propagation* p, state_base*& result) noexcept {
+  static bool check(propagation* p, task*& waiter) noexcept {
     auto& self = *static_cast<or_fail_awaiter*>(p);
     coroutine_base& waits = *self.self_;
     waits.propagates = nullptr;
     if (!self.future_.failed()) return false;
-    result = Promise::fail_suspended(waits, self.future_.take_error());
+    waiter = Promise::fail_suspended(waits, self.future_.take_error());
     return true;
   }
 
@@ -389,8 +343,7 @@ class [[nodiscard]] fail {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    auto* failed = handle.promise().fail_frame(std::move(error_));
-    return failed == nullptr ? std::noop_coroutine() : detail::hand_over(failed);
+    return handle.promise().fail_frame(std::move(error_));
   }
   [[noreturn]] void await_resume() const noexcept {
     ATOLL_ASSERT(false, "a failed coroutine was resumed");
@@ -421,7 +374,7 @@ struct [[nodiscard]] yield {
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle,
                      std::source_location site = std::source_location::current()) const noexcept {
-    schedule(detail::suspended(handle, site));
+    detail::current_shard->tasks.push(detail::suspended(handle, site));
   }
   void await_resume() const noexcept {}
 };

@@ -16,8 +16,8 @@
 // the waiter on the run queue, so set_value() never runs foreign code inside the caller.
 // A failed future that nobody reads is logged with the place it came from, and counted
 // (`shard::failures_abandoned`). T may be move-only, a reference, or have no default constructor.
-// Cost: a ready future allocates nothing, nor does a continuation on it; a coroutine's result lies in its own
-// frame, which comes from the shard's frame pool; a promise allocates one pooled block.
+// Cost: a result lies in the future itself: a ready one allocates nothing, nor does a continuation on it, nor a promise. A
+// coroutine has its frame, from the shard's free lists, until it ends.
 // Not promised: the order in which tasks woken by different promises run.
 #pragma once
 
@@ -26,12 +26,10 @@
 #include <type_traits>
 #include <utility>
 
-#include <atoll/actors/future/state.hh>
+#include <atoll/actors/future/producer.hh>
 
 namespace atoll_root::atoll {
 
-template <class T = void>
-class future;
 template <class T = void>
 class promise;
 
@@ -103,13 +101,13 @@ class [[nodiscard]] future {
     return future(std::in_place, *std::move(r));
   }
   /// The future of a producer; internal to atoll.
-  explicit future(detail::state<T>& s) noexcept : kind_(kind::pending) {
-    state_ = &s;
-    s.consumer_arrives();
-  }
+  explicit future(detail::producer<T>& p) noexcept : kind_(kind::pending) { tie_to(p); }
 
   /// The future of a coroutine that is being started: told what it is before the caller sees it. Internal to atoll.
-  explicit future(future*& place) noexcept { place = this; }  // NOLINT: each way it starts sets what is missing here
+  struct starting {};
+  future(detail::producer<T>& p, starting /*tag*/) noexcept {  // NOLINT: each way it starts sets what is missing here
+    p.consumer_is(this);
+  }
 
   future(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) { take_from(other); }
   future& operator=(future&& other) noexcept(std::is_nothrow_move_constructible_v<stored>) {
@@ -123,26 +121,22 @@ class [[nodiscard]] future {
 
   /// False once it has been moved from or read.
   [[nodiscard]] bool valid() const noexcept { return kind_ != kind::none; }
-  [[nodiscard]] bool available() const noexcept {
-    return kind_ == kind::value || kind_ == kind::failure || (kind_ == kind::pending && state_->ready());
-  }
-  [[nodiscard]] bool failed() const noexcept {
-    return kind_ == kind::failure || (kind_ == kind::pending && state_->failed());
-  }
+  [[nodiscard]] bool available() const noexcept { return kind_ == kind::value || kind_ == kind::failure; }
+  [[nodiscard]] bool failed() const noexcept { return kind_ == kind::failure; }
 
   /// The value; raises the failure as an exception. REQUIRES: available().
   [[gnu::always_inline]] T get() {
+    if (kind_ != kind::value) raise_failure();
     const read_mark read(*this);
-    if (kind_ != kind::value) return get_slowly();
     const value_end after(*this);
     if constexpr (!std::is_void_v<T>) return std::move(value_);
   }
   /// The value or the failure. REQUIRES: available().
   result<T> get_result() {
     if (failed()) return take_error();
-    ATOLL_ASSERT(kind_ != kind::none, "a future is read once");
-    const emptier after(*this);
-    if (kind_ == kind::pending) return state_->take();
+    ATOLL_ASSERT(kind_ == kind::value, "get_result() of a future that is not available, or that was read");
+    const read_mark read(*this);
+    const value_end after(*this);
     if constexpr (std::is_void_v<T>) {
       return {};
     } else {
@@ -152,34 +146,48 @@ class [[nodiscard]] future {
   /// The failure. REQUIRES: failed().
   error take_error() noexcept {
     ATOLL_ASSERT(failed(), "the error of a future that has none, or that was read");
-    const emptier after(*this);
-    return kind_ == kind::pending ? state_->take_error() : std::move(error_);
+    error e(std::move(error_));
+    error_.~error();
+    kind_ = kind::none;
+    return e;
   }
 
   /// Schedules the task when the result is there: at once where it is already. Internal to atoll.
   void notify(task& t) noexcept {
-    if (available()) {
-      schedule(t);
+    if (kind_ == kind::pending) [[likely]] {
+      producer_->set_waiter(t);
     } else {
       ATOLL_ASSERT(valid(), "await of a future that was read or moved from");
-      state_->set_waiter(t);
+      schedule(t);
     }
   }
 
-  // For the coroutine that is being started.
+  // For its producer.
+  /// Where the value's constructor throws, nothing has changed.
   template <class... A>
-  void start_with_value(A&&... arguments) {
-    ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<A>(arguments)...);
+  [[gnu::always_inline]] void complete_with_value(A&&... arguments) {
+    if constexpr (std::is_nothrow_constructible_v<stored, A...>) {
+      ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<A>(arguments)...);
+    } else {
+      detail::producer<T>* const from = producer_;
+      try {
+        ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<A>(arguments)...);
+      } catch (...) {
+        producer_ = from;
+        throw;
+      }
+    }
     kind_ = kind::value;
   }
-  void start_pending(detail::state<T>& s) noexcept {
-    state_ = &s;
-    kind_ = kind::pending;
-    s.consumer_arrives();
-  }
-  void start_with_error(error e) noexcept {
+  void complete_with_error(error e) noexcept {
     ::new (static_cast<void*>(&error_)) error(std::move(e));
     kind_ = kind::failure;
+  }
+  void came_to(detail::producer<T>& p) noexcept { producer_ = &p; }
+  /// It is that of a coroutine that was started and has been suspended.
+  void starts_pending(detail::producer<T>& p) noexcept {
+    producer_ = &p;
+    kind_ = kind::pending;
   }
 
   // For co_await. A future is its own awaiter: no other object, no reference on the way.
@@ -217,14 +225,7 @@ class [[nodiscard]] future {
 
  private:
   enum class kind : std::uint8_t { none, value, failure, pending };
-  struct emptier {
-    explicit emptier(future& f) noexcept : self(f) {}
-    emptier(const emptier&) = delete;
-    emptier& operator=(const emptier&) = delete;
-    ~emptier() { self.empty(); }
-    future& self;
-  };
-  /// The same in two parts, so that the compiler sees that nothing is left, and what of it.
+  /// Two parts, so that the compiler sees that nothing is left, and what of it.
   struct read_mark {
     explicit read_mark(future& f) noexcept : self(f) {}
     read_mark(const read_mark&) = delete;
@@ -239,13 +240,16 @@ class [[nodiscard]] future {
     ~value_end() { self.value_.~stored(); }
     future& self;
   };
-  [[gnu::noinline]] T get_slowly() {
-    if (kind_ != kind::pending) take_error().raise();
-    ATOLL_ASSERT(state_->ready(), "get() of a future that is not available");
-    const emptier after(*this);
-    return state_->take_or_raise();
+  [[noreturn, gnu::noinline, gnu::cold]] void raise_failure() {
+    ATOLL_ASSERT(kind_ != kind::pending, "get() of a future that is not available");
+    ATOLL_ASSERT(kind_ != kind::none, "a future is read once");
+    take_error().raise();
   }
 
+  void tie_to(detail::producer<T>& p) noexcept {
+    producer_ = &p;
+    p.consumer_is(this);
+  }
   void take_from(future& other) noexcept(std::is_nothrow_move_constructible_v<stored>) {
     kind_ = kind::none;
     switch (other.kind_) {
@@ -260,7 +264,7 @@ class [[nodiscard]] future {
         other.error_.~error();
         break;
       case kind::pending:
-        state_ = other.state_;
+        tie_to(*other.producer_);
         break;
     }
     kind_ = std::exchange(other.kind_, kind::none);
@@ -277,7 +281,7 @@ class [[nodiscard]] future {
         error_.~error();
         break;
       case kind::pending:
-        state_->consumer_leaves();
+        producer_->consumer_is(nullptr);
         break;
     }
   }
@@ -289,7 +293,7 @@ class [[nodiscard]] future {
   union {
     stored value_;
     error error_;
-    detail::state<T>* state_;
+    detail::producer<T>* producer_;
   };
   kind kind_;
 };
@@ -315,66 +319,74 @@ future<T> make_failed_future(error e) noexcept {
 }
 
 /// The producing end of a future<T>. Dropping one that was never set fails the future with `cancelled`,
-/// "broken promise". Throws std::bad_alloc where it is made without memory. Setting it twice, or on another shard, ends
-/// the process: the waiter would be lost without a word.
+/// "broken promise". Setting it twice, or on another shard, ends the process: the waiter would be lost without a word.
 template <class T>
 class promise {
  public:
-  promise() : state_(::new(pool_allocate(sizeof(block))) block()) {}
-  promise(promise&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
-  promise& operator=(promise&& other) noexcept {
-    std::swap(state_, other.state_);
+  promise() noexcept : future_(producer_) {
+    if (const shard* s = detail::current_shard) owner_ = static_cast<std::uint16_t>(s->id);
+  }
+  promise(promise&& other) noexcept(std::is_nothrow_move_constructible_v<future<T>>)
+      : producer_(std::move(other.producer_)),
+        future_(std::move(other.future_)),
+        owner_(other.owner_),
+        pending_(std::exchange(other.pending_, false)) {}
+  promise& operator=(promise&& other) noexcept(std::is_nothrow_move_constructible_v<future<T>>) {
+    if (this != &other) {
+      this->~promise();
+      ::new (static_cast<void*>(this)) promise(std::move(other));
+    }
     return *this;
   }
   ~promise() {
-    if (state_ == nullptr) return;
     // One that gave no future has nobody to tell.
-    if (!state_->ready() && state_->has_consumer()) set_error(error(status_code::cancelled, "broken promise"));
-    state_->producer_leaves();
+    if (pending_ && !future_.valid() && producer_.has_consumer())
+      set_error(error(status_code::cancelled, "broken promise"));
   }
 
   /// REQUIRES: not called before.
-  future<T> get_future() noexcept { return future<T>(*state_); }
+  future<T> get_future() noexcept(std::is_nothrow_move_constructible_v<future<T>>) {
+    ATOLL_ASSERT(future_.valid(), "a promise gives one future");
+    return std::move(future_);
+  }
 
   /// False once the promise has been fulfilled.
-  [[nodiscard]] bool pending() const noexcept { return state_ != nullptr && !state_->ready(); }
+  [[nodiscard]] bool pending() const noexcept { return pending_; }
 
   // REQUIRES: on the promise's shard, which others reach through submit_to or a foreign_port; set once.
   template <class... A>
   void set_value(A&&... arguments) {
-    state_->check_shard();
-    state_->set_value(std::forward<A>(arguments)...);
-    state_->wake();
+    check();
+    producer_.set_value(std::forward<A>(arguments)...);
+    done();
   }
   void set_error(error e) noexcept {
-    state_->check_shard();
-    state_->set_error(std::move(e));
-    state_->wake();
+    check();
+    producer_.set_error(std::move(e));
+    done();
   }
   void set_result(result<T> r) {
-    state_->check_shard();
-    state_->set_result(std::move(r));
-    state_->wake();
+    check();
+    producer_.set_result(std::move(r));
+    done();
   }
 
  private:
-  struct block final : detail::state<T> {
-    block() noexcept : detail::state<T>(&destroy) {
-      if (const shard* s = detail::current_shard) this->owner_ = static_cast<std::uint16_t>(s->id);
-    }
-    void check_shard() const noexcept {
-      const shard* s = detail::current_shard;
-      ATOLL_ASSERT(s != nullptr && s->id == this->owner_,
-                   "a promise is set on the shard that made it: send it there with submit_to or a foreign_port");
-    }
-    static void destroy(detail::state_base* s) noexcept {
-      auto* self = static_cast<block*>(s);
-      self->~block();
-      pool_free(self, sizeof(block));
-    }
-  };
+  void check() const noexcept {
+    const shard* s = detail::current_shard;
+    ATOLL_ASSERT(s != nullptr && s->id == owner_,
+                 "a promise is set on the shard that made it: send it there with submit_to or a foreign_port");
+    ATOLL_ASSERT(pending_, "a result is set once");
+  }
+  void done() noexcept {
+    pending_ = false;
+    producer_.wake();
+  }
 
-  block* state_;
+  detail::producer<T> producer_;
+  future<T> future_;  // until it is asked for
+  std::uint16_t owner_ = 0;
+  bool pending_ = true;
 };
 
 }  // namespace atoll_root::atoll

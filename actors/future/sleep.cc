@@ -7,7 +7,7 @@
 namespace atoll_root::atoll {
 namespace {
 
-class sleeper final : detail::wait_state<void>, timer_node {
+class sleeper final : public detail::pooled_wait<void, sleeper>, timer_node {
  public:
   template <class Arm>
   static future<> start(Arm arm) {
@@ -22,18 +22,15 @@ class sleeper final : detail::wait_state<void>, timer_node {
   }
 
  private:
-  sleeper() noexcept : wait_state<void>(&destroy, &cancelled), timer_node(&fire) {}
+  friend detail::pooled_wait<void, sleeper>;
+  sleeper() noexcept : pooled_wait(&cancelled), timer_node(&fire) {}
+  ~sleeper() = default;
 
   static void fire(timer_node* t) noexcept { static_cast<sleeper*>(t)->end_with(); }
   static void cancelled(cancel_hook* hook, const error& reason) noexcept {
     auto* self = static_cast<sleeper*>(hook);
     self->timer_node::cancel();
     self->end_with_error(detail::wait_failed(reason, "sleep"));
-  }
-  static void destroy(detail::state_base* s) noexcept {
-    auto* self = static_cast<sleeper*>(s);
-    self->~sleeper();
-    pool_free(self, sizeof(sleeper));
   }
 };
 

@@ -84,20 +84,13 @@ class stream_state {
   static constexpr std::size_t buffered_max = 64;
 
   /// The one who waits in next(); ends by a value, the end, or its context.
-  struct consumer_wait final : wait_state<void> {
-    explicit consumer_wait(stream_state& s) noexcept : wait_state<void>(&destroy, &cancelled), owner(s) {}
+  struct consumer_wait final : pooled_wait<void, consumer_wait> {
+    explicit consumer_wait(stream_state& s) noexcept : pooled_wait<void, consumer_wait>(&cancelled), owner(s) {}
     static void cancelled(cancel_hook* hook, const error& reason) noexcept {
-      auto* self = static_cast<consumer_wait*>(static_cast<wait_state<void>*>(hook));
+      auto* self = static_cast<consumer_wait*>(hook);
       self->owner.waiting = nullptr;
       self->end_with_error(wait_failed(reason, "a stream"));
     }
-    static void destroy(state_base* s) noexcept {
-      auto* self = static_cast<consumer_wait*>(static_cast<wait_state<void>*>(static_cast<state<void>*>(s)));
-      self->~consumer_wait();
-      pool_free(self, sizeof(consumer_wait));
-    }
-    using wait_state<void>::end_with;
-    using wait_state<void>::watch_context;
     stream_state& owner;
   };
 
@@ -132,7 +125,7 @@ class stream_state {
     void* block = pool_try_allocate(sizeof(consumer_wait));
     if (block == nullptr) return make_failed_future(error(status_code::resource_exhausted));
     waiting = ::new (block) consumer_wait(*this);
-    future<> f(static_cast<state<void>&>(*waiting));
+    future<> f(*waiting);
     waiting->watch_context();
     return f;
   }
@@ -212,8 +205,7 @@ template <class T>
 class stream_promise final : public coroutine_base {
  public:
   stream_promise()
-      : coroutine_base(this_shard(), std::coroutine_handle<stream_promise>::from_promise(*this).address(), nullptr),
-        state_(new coroutine_stream<T>()) {
+      : coroutine_base(this_shard(), nullptr), state_(new coroutine_stream<T>()) {
     task::context = state_->context;
     state_->paused = this;
   }
@@ -255,6 +247,7 @@ class stream_promise final : public coroutine_base {
   void destroy() noexcept {
     const context_ptr own = state_->context;
     current_shard->context = own.get();
+    if (current_shard->running == this) current_shard->running = nullptr;
     std::coroutine_handle<stream_promise>::from_promise(*this).destroy();
     current_shard->context = nullptr;
   }
@@ -298,13 +291,14 @@ class stream_promise final : public coroutine_base {
   coroutine_base& suspended_base(std::coroutine_handle<P> /*handle*/) noexcept {
     return *this;
   }
-  state_base* fail_frame(error e) noexcept {
+  std::coroutine_handle<> fail_frame(error e) noexcept {
     state_->failure = std::move(e);
     destroy();
-    return nullptr;
+    return std::noop_coroutine();
   }
-  static state_base* fail_suspended(coroutine_base& c, error e) noexcept {
-    return static_cast<stream_promise&>(c).fail_frame(std::move(e));
+  static task* fail_suspended(coroutine_base& c, error e) noexcept {
+    static_cast<stream_promise&>(c).fail_frame(std::move(e));
+    return nullptr;
   }
 
   static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }

@@ -109,10 +109,12 @@ std::uint32_t reactor::run_tasks() noexcept {
     do {
       task& t = shard_.shuffled ? ready->pop_shuffled(shard_.random) : ready->pop();
       shard_.context = t.context.get();
+      shard_.running = nullptr;
       t.run(&t);
       ++ran;
       ticked = shard_.tick && detail::tick_is_due(shard_);
     } while (ran < tasks_a_pass && !ticked && !ready->empty() && !shard_.tasks.preempted());
+    shard_.running = nullptr;
     if (ticked) since_full_pass_ = full_pass_every;
     ticks_.turn();
   }

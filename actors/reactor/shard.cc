@@ -26,7 +26,7 @@ namespace {
 [[gnu::used]] std::uint64_t layouts_for_debuggers(shard& s, coroutine_base& c) noexcept {
   s.tasks.push(c);
   s.coroutines.push_back(c);
-  const bool told = c.result->failed() || c.context->reason() != nullptr;
+  const bool told = c.result->has_consumer() || c.context->reason() != nullptr;
   return c.site.line() + s.tasks.groups() + (told ? 1 : 0);
 }
 

@@ -37,13 +37,12 @@ class group_names {
   std::array<std::string, std::size_t{1} << (8 * sizeof(group_id))> names_;
 };
 
-std::uintptr_t id_of(const detail::coroutine_base& c) noexcept { return reinterpret_cast<std::uintptr_t>(c.frame); }
+std::uintptr_t id_of(const detail::coroutine_base& c) noexcept { return reinterpret_cast<std::uintptr_t>(&c); }
 
 task_info describe(const detail::coroutine_base& c, time_point now, group_names& groups) {
   task_info info;
   info.id = id_of(c);
   if (c.result != nullptr) {
-    if (c.result->ready()) info.state = task_state::finished;
     info.dropped = !c.result->has_consumer();
     const auto* waiter = info.dropped ? nullptr : detail::as_coroutine(c.result->waiter());
     if (waiter != nullptr) info.awaited_by = id_of(*waiter);
@@ -158,8 +157,7 @@ class task_tree {
                    task.line, line.count > 1 ? "oldest " : "", about(line.oldest));
     append_escaped(out, task.group);
     if (task.state == task_state::running) out += "  running";
-    if (task.state == task_state::finished) out += "  finished";
-    if (task.dropped) out += "  dropped";
+      if (task.dropped) out += "  dropped";
     if (line.deadline_left && *line.deadline_left >= duration::zero()) {
       fmt::format_to(to, "  deadline in {}", about(*line.deadline_left));
     } else if (line.deadline_left) {

@@ -11,8 +11,8 @@
 //
 // Told are coroutines that have been suspended once and still have a frame; one is beneath the one that awaits it, and
 // those that wait at one line on behalf of the same ones share a line. The file and line are those of the await, the
-// time is since then. `running` is the one that asked; `finished` ones hold a result that nobody has read yet; of
-// `dropped` ones the future is gone, so nobody ever will. What waits and is no coroutine (a timer, a call) isn't told.
+// time is since then. `running` is the one that asked; of `dropped` ones the future is gone, so nobody will read what they
+// give. What waits and is no coroutine (a timer, a call) isn't told.
 // tools/gdb/atoll.py prints the same of a core file. Shard rules: on a shard.
 // Cost: some 200 ns a coroutine, without a break. Throws bad_alloc alone.
 #pragma once
@@ -28,10 +28,10 @@
 
 namespace atoll_root::atoll {
 
-enum class task_state : std::uint8_t { waiting, running, finished };
+enum class task_state : std::uint8_t { waiting, running };
 
 struct task_info {
-  std::uintptr_t id = 0;  // the frame's address: unique among those that live
+  std::uintptr_t id = 0;  // an address in the frame: unique among those that live
   task_state state = task_state::waiting;
   bool dropped = false;                   // nobody holds its future
   bool cancelled = false;                 // its context is

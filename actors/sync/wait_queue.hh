@@ -4,7 +4,7 @@
 // Those who wait at a synchronisation primitive, in the order they came. Internal to atoll: semaphore, mutex,
 // event, condition_variable and channel are made of it.
 //
-// Each wait is the state of a future in one pooled block; it ends by complete_first(), by the cancellation of the
+// Each wait is the producer of a future in one pooled block; it ends by complete_first(), by the cancellation of the
 // context it was made in, by fail_all(), or with `cancelled` when the queue is destroyed. Errors name the primitive.
 // Shard rules: one shard's. Ending a wait schedules.
 #pragma once
@@ -46,7 +46,7 @@ class wait_queue {
     }
     waiters_.push_back(*w);
     ++length_;
-    future<T> f(static_cast<state<T>&>(*w));
+    future<T> f(*w);
     w->watch_context();
     return f;
   }
@@ -88,29 +88,21 @@ class wait_queue {
 
  private:
   struct place : list_hook {};
-  struct waiter final : wait_state<T>, place {
-    waiter(wait_queue& q, P&& w) : wait_state<T>(&destroy, &cancelled), queue(q), wanted(std::move(w)) {}
+  struct waiter final : pooled_wait<T, waiter>, place {
+    waiter(wait_queue& q, P&& w) : pooled_wait<T, waiter>(&cancelled), queue(q), wanted(std::move(w)) {}
 
     void leave() noexcept {
       place::unlink();
       --queue.length_;
     }
     static void cancelled(cancel_hook* hook, const error& reason) noexcept {
-      auto* self = static_cast<waiter*>(static_cast<wait_state<T>*>(hook));
+      auto* self = static_cast<waiter*>(hook);
       wait_queue& q = self->queue;
       self->leave();
       auto why = q.failure(reason);
       if (q.left_ != nullptr) q.left_(q.owner_);
       self->end_with_error(std::move(why));  // last: what it wanted may hold the last reference to the queue's owner
     }
-    static void destroy(state_base* s) noexcept {
-      auto* self = static_cast<waiter*>(static_cast<wait_state<T>*>(static_cast<state<T>*>(s)));
-      self->~waiter();
-      pool_free(self, sizeof(waiter));
-    }
-    using wait_state<T>::end_with;
-    using wait_state<T>::end_with_error;
-    using wait_state<T>::watch_context;
 
     wait_queue& queue;
     P wanted;

@@ -123,8 +123,8 @@ class Task:
     """A coroutine, of the coroutine_base in its frame."""
 
     def __init__(self, base, shard):
-        self.id = int(base["frame"])
         self.base = int(base.address)
+        self.id = self.base
         impl = base["site"]["_M_impl"]
         self.function, self.file, self.line = "?", "?", 0
         if int(impl) != 0:
@@ -137,13 +137,12 @@ class Task:
         self.age = max(shard.now - nanoseconds(base["since"]), 0)
         self.group = shard.group_name(int(base["group"]))
         result = base["result"]
-        self.waiter, self.dropped, finished = 0, False, False
+        self.waiter, self.dropped = 0, False
         if int(result) != 0:
             self.waiter = int(result["waiter_"])
             self.dropped = not bool(result["consumer_"])
-            finished = int(result["phase_"]) != 0
         running = self.base == shard.running
-        self.state = "running" if running else "finished" if finished else "waiting"
+        self.state = "running" if running else "waiting"
         self.cancelled, self.deadline = False, None
         context = base["context"]["context_"]
         if int(context) != 0:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-#include <atoll/actors/future/state.hh>
+#include <atoll/actors/future/producer.hh>
 
 #include <atoll/actors/base/function_name.hh>
 #include <atoll/actors/base/log.hh>
