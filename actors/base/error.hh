@@ -129,6 +129,10 @@ namespace detail {
 void move_error(void* to, error& from) noexcept;
 /// The same as a value.
 error moved_error(error& from) noexcept;
+/// The same by its bytes, and `from` is then as if it had been destroyed: its parts know nothing of their address.
+inline void relocate_error(void* to, error& from) noexcept {
+  __builtin_memcpy(to, static_cast<const void*>(&from), sizeof(error));
+}
 
 }  // namespace detail
 

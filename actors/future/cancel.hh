@@ -97,7 +97,7 @@ class pooled_wait : public producer<T>, public cancel_hook {
     this->wake();
     destroy();
   }
-  void end_with_error(error e) noexcept {
+  void end_with_error(error&& e) noexcept {
     cancel_hook::unlink();
     this->set_error(std::move(e));
     this->wake();
@@ -221,7 +221,7 @@ class interruptible_wait final : public pooled_wait<T, interruptible_wait<T>>, t
   }
   static void cancelled(cancel_hook* hook, const error& reason) noexcept {
     auto* self = static_cast<interruptible_wait*>(hook);
-    self->set_error(reason);
+    self->set_error(error(reason));
     self->wake();
   }
 

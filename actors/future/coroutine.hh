@@ -32,8 +32,8 @@ struct propagation {
 /// What the loop and other coroutines know of a coroutine that has been suspended, whatever its result is. It lies where
 /// its promise begins.
 struct coroutine_base : task, coroutine_hook {
-  coroutine_base(shard& s, producer_base* its_result) noexcept
-      : task(&resume_task, s.context, s.group), result(its_result) {
+  coroutine_base(shard& s, producer_base* its_result, std::source_location at) noexcept
+      : task(&resume_task, s.context, s.group), result(its_result), site(at), since(s.coarse_now) {
     s.coroutines.push_back(*this);
     ++s.coroutines_suspended;
   }
@@ -47,8 +47,12 @@ struct coroutine_base : task, coroutine_hook {
   propagation* propagates = nullptr;
   // Written when it is suspended, for the task dump:
   std::source_location site;
-  time_point since{};
+  time_point since;
 
+  void waits_at(std::source_location where) noexcept {
+    site = where;
+    since = current_shard->coarse_now;
+  }
   static void resume_task(task* t) noexcept;
 };
 
@@ -67,12 +71,9 @@ void destroy_suspended(coroutine_base& c) noexcept;
 template <class Promise>
 coroutine_base& suspended(std::coroutine_handle<Promise> handle, std::source_location site) noexcept {
   static_assert(
-      requires(Promise& p) { p.suspended_base(handle); },
+      requires(Promise& p) { p.suspended_base(handle, site); },
       "atoll's awaitables can be awaited only in coroutines that return atoll::future or atoll::stream");
-  coroutine_base& self = handle.promise().suspended_base(handle);
-  self.site = site;
-  self.since = current_shard->coarse_now;
-  return self;
+  return handle.promise().suspended_base(handle, site);
 }
 
 struct final_awaiter {
@@ -189,27 +190,33 @@ class coroutine_promise_base {
 
   /// The part that a coroutine has from its first suspension on.
   template <class P>
-  coroutine_base& suspended_base(std::coroutine_handle<P> /*handle*/) noexcept {
-    if (first_run_) end_first_run();
+  coroutine_base& suspended_base(std::coroutine_handle<P> /*handle*/, std::source_location site) noexcept {
+    if (first_run_) {
+      end_first_run(site);
+    } else {
+      suspended_.waits_at(site);
+    }
     return suspended_;
   }
   /// REQUIRES: it has been suspended.
   coroutine_base& suspended() noexcept { return suspended_; }
 
   /// Fails the coroutine: destroys its locals and its frame, and puts the failure into its future. What runs next.
-  std::coroutine_handle<> fail_frame(error e) noexcept {
+  /// `e` may lie in the frame.
+  std::coroutine_handle<> fail_frame(error&& e) noexcept {
     if (!first_run_) return hand_over(fail_suspended(suspended_, std::move(e)));
     result_.finish_with_error(std::move(e));
     std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this)).destroy();
     return std::noop_coroutine();
   }
   /// The same of one that has been suspended; gives who waits for it.
-  static task* fail_suspended(coroutine_base& c, error e) noexcept {
+  static task* fail_suspended(coroutine_base& c, error&& e) noexcept {
+    error failure(std::move(e));
     auto& self = reinterpret_cast<coroutine_promise_base&>(c);  // its first member
     // The locals go first, and may let go of the future of this very coroutine, or begin to wait for it.
     producer<T> result(std::move(self.result_));
     destroy_suspended(c);
-    result.set_error(std::move(e));
+    result.set_error(std::move(failure));
     return result.take_waiter();
   }
 
@@ -218,7 +225,7 @@ class coroutine_promise_base {
   void finish_with_value(A&&... arguments) {
     result_.finish_with_value(std::forward<A>(arguments)...);
   }
-  void finish_with_error(error e) noexcept { result_.finish_with_error(std::move(e)); }
+  void finish_with_error(error&& e) noexcept { result_.finish_with_error(std::move(e)); }
 
  private:
   /// Its future's producer. Its waiter is set up with the first suspension; until then the future is there.
@@ -234,16 +241,16 @@ class coroutine_promise_base {
       if (this->consumer_ != nullptr) [[likely]]
         this->consumer()->complete_with_value(std::forward<A>(arguments)...);
     }
-    void finish_with_error(error e) noexcept { this->set_error(std::move(e)); }
+    void finish_with_error(error&& e) noexcept { this->set_error(std::move(e)); }
   };
 
   static void* allocate(std::size_t bytes) noexcept {
     ATOLL_ASSERT(current_shard != nullptr, "a coroutine was called outside a shard");
     return current_shard->blocks.try_allocate(bytes);
   }
-  [[gnu::noinline]] void end_first_run() noexcept {
+  [[gnu::noinline]] void end_first_run(std::source_location site) noexcept {
     first_run_ = false;
-    ::new (static_cast<void*>(&suspended_)) coroutine_base(*current_shard, &result_);
+    ::new (static_cast<void*>(&suspended_)) coroutine_base(*current_shard, &result_, site);
     result_.starts_pending();
   }
 
@@ -304,7 +311,7 @@ class or_fail_awaiter final : propagation {
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle,
                                         std::source_location site = std::source_location::current()) noexcept {
-    if (future_.failed()) return handle.promise().fail_frame(future_.take_error());
+    if (future_.failed()) return handle.promise().fail_frame(future_.give_error());
     coroutine_base& self = suspended(handle, site);
     self_ = &self;
     propagation::failed = &check<Promise>;
@@ -321,7 +328,7 @@ class or_fail_awaiter final : propagation {
     coroutine_base& waits = *self.self_;
     waits.propagates = nullptr;
     if (!self.future_.failed()) return false;
-    waiter = Promise::fail_suspended(waits, self.future_.take_error());
+    waiter = Promise::fail_suspended(waits, self.future_.give_error());
     return true;
   }
 

@@ -152,6 +152,12 @@ class [[nodiscard]] future {
     return e;
   }
 
+  /// The same where it lies: to be moved from at once, after which there is nothing to destroy. Internal to atoll.
+  error&& give_error() noexcept {
+    kind_ = kind::none;
+    return std::move(error_);
+  }
+
   /// Schedules the task when the result is there: at once where it is already. Internal to atoll.
   void notify(task& t) noexcept {
     if (kind_ == kind::pending) [[likely]] {
@@ -179,7 +185,7 @@ class [[nodiscard]] future {
     }
     kind_ = kind::value;
   }
-  void complete_with_error(error e) noexcept {
+  void complete_with_error(error&& e) noexcept {
     ::new (static_cast<void*>(&error_)) error(std::move(e));
     kind_ = kind::failure;
   }
@@ -260,8 +266,7 @@ class [[nodiscard]] future {
         other.value_.~stored();
         break;
       case kind::failure:
-        detail::move_error(&error_, other.error_);
-        other.error_.~error();
+        detail::relocate_error(&error_, other.error_);
         break;
       case kind::pending:
         tie_to(*other.producer_);
@@ -339,9 +344,8 @@ class promise {
     return *this;
   }
   ~promise() {
-    // One that gave no future has nobody to tell.
-    if (pending_ && !future_.valid() && producer_.has_consumer())
-      set_error(error(status_code::cancelled, "broken promise"));
+    if (pending_) [[unlikely]]
+      is_broken();
   }
 
   /// REQUIRES: not called before.
@@ -372,6 +376,10 @@ class promise {
   }
 
  private:
+  [[gnu::noinline]] void is_broken() noexcept {
+    // One that gave no future has nobody to tell.
+    if (!future_.valid() && producer_.has_consumer()) set_error(error(status_code::cancelled, "broken promise"));
+  }
   void check() const noexcept {
     const shard* s = detail::current_shard;
     ATOLL_ASSERT(s != nullptr && s->id == owner_,

@@ -75,13 +75,15 @@ class producer : public producer_base {
   /// Where the value's constructor throws, nothing has changed.
   template <class... A>
   void set_value(A&&... arguments) {
-    if (consumer_ == nullptr) return;
+    if (consumer_ == nullptr) [[unlikely]]
+      return;
     consumer()->complete_with_value(std::forward<A>(arguments)...);
     consumer_ = nullptr;
   }
   /// A failure that is nobody's is reported.
-  void set_error(error e) noexcept {
-    if (consumer_ == nullptr) return report_abandoned(e);
+  void set_error(error&& e) noexcept {
+    if (consumer_ == nullptr) [[unlikely]]
+      return report_abandoned(e);
     consumer()->complete_with_error(std::move(e));
     consumer_ = nullptr;
   }

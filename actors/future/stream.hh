@@ -205,7 +205,7 @@ template <class T>
 class stream_promise final : public coroutine_base {
  public:
   stream_promise()
-      : coroutine_base(this_shard(), nullptr), state_(new coroutine_stream<T>()) {
+      : coroutine_base(this_shard(), nullptr, {}), state_(new coroutine_stream<T>()) {
     task::context = state_->context;
     state_->paused = this;
   }
@@ -288,15 +288,16 @@ class stream_promise final : public coroutine_base {
 
   // For fail and or_fail.
   template <class P>
-  coroutine_base& suspended_base(std::coroutine_handle<P> /*handle*/) noexcept {
+  coroutine_base& suspended_base(std::coroutine_handle<P> /*handle*/, std::source_location site) noexcept {
+    waits_at(site);
     return *this;
   }
-  std::coroutine_handle<> fail_frame(error e) noexcept {
+  std::coroutine_handle<> fail_frame(error&& e) noexcept {
     state_->failure = std::move(e);
     destroy();
     return std::noop_coroutine();
   }
-  static task* fail_suspended(coroutine_base& c, error e) noexcept {
+  static task* fail_suspended(coroutine_base& c, error&& e) noexcept {
     static_cast<stream_promise&>(c).fail_frame(std::move(e));
     return nullptr;
   }

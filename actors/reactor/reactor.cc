@@ -106,8 +106,9 @@ std::uint32_t reactor::run_tasks() noexcept {
     run_queue* ready = shard_.tasks.pick();
     if (ready == nullptr) break;
     shard_.group = shard_.tasks.current();
+    const bool shuffled = shard_.shuffled;
     do {
-      task& t = shard_.shuffled ? ready->pop_shuffled(shard_.random) : ready->pop();
+      task& t = shuffled ? ready->pop_shuffled(shard_.random) : ready->pop();
       shard_.context = t.context.get();
       shard_.running = nullptr;
       t.run(&t);

@@ -21,15 +21,16 @@ using group_id = std::uint8_t;
 struct task {
   using run_function = void(task*) noexcept;
 
-  task* next = nullptr;
+  task* next;  // of what waits in a queue
   run_function* run = nullptr;
   context_ptr context;
   group_id group = 0;
   bool ordered = false;  // keeps its place among the ordered tasks of its queue, even in a shuffled run
   bool at_once = false;  // from another shard, it runs on arrival and not in its turn: what only schedules others
 
-  explicit task(run_function* function) noexcept : run(function) {}
-  task(run_function* function, call_context* in, group_id of) noexcept : run(function), context(in), group(of) {}
+  explicit task(run_function* function) noexcept : run(function) {}  // NOLINT: `next` is the queue's
+  task(run_function* function, call_context* in, group_id of) noexcept  // NOLINT: the same
+      : run(function), context(in), group(of) {}
   task(const task&) = delete;
   task& operator=(const task&) = delete;
   ~task() = default;

@@ -65,10 +65,12 @@ class [[nodiscard]] semaphore_units {
     std::swap(count_, other.count_);
     return *this;
   }
+  /// What a semaphore gives. Internal to atoll.
+  semaphore_units(detail::semaphore_core& core, std::uint64_t n) noexcept : core_(&core), count_(n) {
+    ++core.references;
+  }
   ~semaphore_units() {
-    if (core_ == nullptr) return;
-    core_->put(count_);
-    core_->drop();
+    if (core_ != nullptr) give_back();
   }
 
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
@@ -102,10 +104,9 @@ class [[nodiscard]] semaphore_units {
   void forfeit() noexcept { count_ = 0; }
 
  private:
-  friend class semaphore;
-  friend struct detail::semaphore_core;
-  semaphore_units(detail::semaphore_core& core, std::uint64_t n) noexcept : core_(&core), count_(n) {
-    ++core.references;
+  [[gnu::noinline]] void give_back() noexcept {
+    core_->put(count_);
+    core_->drop();
   }
 
   detail::semaphore_core* core_ = nullptr;
@@ -137,7 +138,7 @@ class semaphore {
     auto& c = *core_;
     if (c.available >= n && c.waiting.empty() && !c.closed) [[likely]] {
       c.available -= n;
-      return future<semaphore_units>(std::in_place, semaphore_units(c, n));
+      return future<semaphore_units>(std::in_place, c, n);
     }
     return acquire_slowly(n);
   }

@@ -72,7 +72,7 @@ class wait_queue {
     while (!empty()) {
       waiter& w = first();
       w.leave();
-      w.end_with_error(why);
+      w.end_with_error(error(why));
     }
   }
   /// The error of a wait here that ends for this reason: its message names the primitive.
