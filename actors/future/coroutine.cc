@@ -26,6 +26,7 @@ namespace {
   // Not every compiler, nor with all options, makes a tail call of the change to the next: the stack may grow.
   const bool stack_left = stack_address() > s.stack_floor;
   if (waiter->run != &coroutine_base::resume_task || waiter->group != s.group || s.tasks.preempted() || !stack_left) {
+    s.context = nullptr;
     s.tasks.push(*waiter);
     return std::noop_coroutine();
   }
@@ -36,22 +37,26 @@ namespace {
   return next.handle();
 }
 
-[[gnu::always_inline]] inline void destroy_in_context(shard& s, coroutine_base& c) noexcept {
+/// In the coroutine's own context, which is in force and may go with it.
+[[gnu::always_inline]] inline void destroy_frame(shard& s, coroutine_base& c) noexcept {
   const context_ptr context = std::move(c.context);
-  s.context = context.get();
   s.running = nullptr;
   const auto frame = c.handle();
   c.~coroutine_base();
   frame.destroy();
-  s.context = nullptr;
 }
 
-void destroy_suspended(coroutine_base& c) noexcept { destroy_in_context(*current_shard, c); }
+void destroy_suspended(coroutine_base& c) noexcept {
+  shard& s = *current_shard;
+  s.context = c.context.get();
+  destroy_frame(s, c);
+  s.context = nullptr;
+}
 
 std::coroutine_handle<> end_suspended(coroutine_base& c) noexcept {
   shard& s = *current_shard;
   task* waiter = c.result->waiter();
-  destroy_in_context(s, c);
+  destroy_frame(s, c);
   return next_after(s, waiter);
 }
 
