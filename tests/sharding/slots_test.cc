@@ -332,7 +332,8 @@ ATOLL_TEST_ON(slots, calls_that_wait_for_a_move_end_by_deadline_and_cancellation
   const std::string key = "held";
   const auto slot = slots.of(key);
   auto stuck = journals.wait(key);
-  auto moved = slots.move(slot, 1 - slots.owner(slot), 50ms);
+  atoll::cancel_source mover;
+  auto moved = mover.run([&] { return slots.move(slot, 1 - slots.owner(slot), 1min); });
   co_await atoll::sleep(2ms);
   std::vector<future<>> calls;
   for (int i = 0; i < 100; ++i) calls.push_back(journals.append(key, i));
@@ -346,6 +347,7 @@ ATOLL_TEST_ON(slots, calls_that_wait_for_a_move_end_by_deadline_and_cancellation
   ATOLL_REQUIRE(!given_up);
   EXPECT_EQ(given_up.error().code(), status_code::cancelled);
   EXPECT_FALSE(calls.front().available());
+  mover.cancel();
   EXPECT_FALSE(co_await as_result(std::move(moved)));
   for (auto& each : calls) co_await std::move(each);
   EXPECT_EQ((co_await journals.read(key)).size(), 100U);

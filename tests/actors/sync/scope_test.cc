@@ -45,6 +45,8 @@ struct hard_to_move {
   int moves = 0;
 };
 
+// clang's unoptimised code reads the coroutine's frame after it has freed it: docs/compilers.md.
+#if !defined(__clang__) || defined(__OPTIMIZE__)
 ATOLL_TEST(scope, an_argument_that_can_not_be_moved_is_a_failure) {
   atoll::scope s("test");
   bool called = false;
@@ -54,6 +56,7 @@ ATOLL_TEST(scope, an_argument_that_can_not_be_moved_is_a_failure) {
   EXPECT_EQ(s.failures(), 1U);
   co_await s.close();
 }
+#endif
 
 ATOLL_TEST(scope, close_is_not_cut_short_by_a_deadline) {
   atoll::scope s("test");
