@@ -176,6 +176,12 @@ result<scheduler::group_stats> scheduler::stats(scheduling_group which) const {
   return group_stats{g.name, g.shares, g.ran, g.wakeups, *g.latency};
 }
 
+void scheduler::push_first(task& t) noexcept {
+  group& g = *groups_[t.group];
+  activate(g);
+  g.tasks.push(t);
+}
+
 void scheduler::activate(group& g) noexcept {
   ++g.wakeups;
   ++groups_active_;

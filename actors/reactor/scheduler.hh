@@ -80,7 +80,9 @@ class scheduler {
 
   void push(task& t) noexcept {
     group& g = *groups_[t.group];
-    if (!g.active) activate(g);
+    // The last thing done, so that code that schedules keeps nothing for afterwards.
+    if (!g.active) [[unlikely]]
+      return push_first(t);
     g.tasks.push(t);
   }
   [[nodiscard]] bool empty() const noexcept { return current_->tasks.empty() && alone(); }
@@ -129,6 +131,7 @@ class scheduler {
 
   [[nodiscard]] whole_group* at(group_id id) const noexcept;
 
+  void push_first(task& t) noexcept;
   void activate(group& g) noexcept;
   void deactivate(group& g) noexcept;
   static void leave_tree(node& n) noexcept;
