@@ -297,12 +297,14 @@ class call_outcome {
   /// What was kept is there.
   [[gnu::noinline]] void take_kept(call_message& record) noexcept {
     record.served_on();
-    future<R> f(std::move(running_));
-    clear();
-    if (f.failed()) {
-      fail(record, f.take_error());
-    } else {
-      store(record, f);
+    try {
+      future<R> f(std::move(running_));
+      clear();
+      if (f.failed()) return fail(record, f.take_error());
+      return store(record, f);
+    } catch (...) {  // the result's move failed
+      clear();
+      fail(record, error::from_exception(std::current_exception()));
     }
   }
   /// It was not served.
@@ -330,6 +332,7 @@ class call_outcome {
 
  private:
   using stored = stored_t<R>;
+  static_assert(alignof(stored) <= alignof(std::max_align_t), "results lie in pooled blocks: at most 16-byte alignment");
   enum class kind : std::uint8_t { none, running, value, failure };
 
   void store(call_message& record, future<R>& f) noexcept {

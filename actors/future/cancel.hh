@@ -213,11 +213,14 @@ class interruptible_wait final : public pooled_wait<T, interruptible_wait<T>>, t
       return self->destroy();
     }
     if (self->source_.failed()) return self->end_with_error(self->source_.take_error());
-    if constexpr (std::is_void_v<T>) {
-      self->end_with();
-    } else {
-      self->end_with(self->source_.get());
+    self->cancel_hook::unlink();
+    try {
+      self->set_result(self->source_.get_result());
+    } catch (...) {  // the value's move failed
+      self->set_error(error::from_exception(std::current_exception()));
     }
+    self->wake();
+    self->destroy();
   }
   static void cancelled(cancel_hook* hook, const error& reason) noexcept {
     auto* self = static_cast<interruptible_wait*>(hook);

@@ -122,9 +122,7 @@ auto future<T>::then(F f) && {
         return detail::invoke_safely(f);
       }
     } else if constexpr (detail::done_when_returned<F, T>) {
-      const read_mark read(*this);
-      const value_end after(*this);
-      return detail::invoke_safely(f, static_cast<std::add_rvalue_reference_t<T>>(value_));
+      return detail::invoke_safely(f, get());  // f may give this very future a new value
     }
   }
   return detail::run_then(std::move(*this), std::move(f));

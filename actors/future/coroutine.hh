@@ -180,7 +180,7 @@ class coroutine_promise_base {
   start_awaiter initial_suspend() const noexcept { return {}; }
   final_awaiter final_suspend() const noexcept { return {first_run_}; }
   void unhandled_exception(std::source_location at = std::source_location::current()) noexcept {
-    result_.finish_with_error(error::from_exception(std::current_exception(), at));
+    result_.set_error(error::from_exception(std::current_exception(), at));
   }
 
   // g++ looks for the first, clang for the second; null gives get_return_object_on_allocation_failure().
@@ -205,7 +205,7 @@ class coroutine_promise_base {
   /// `e` may lie in the frame.
   std::coroutine_handle<> fail_frame(error&& e) noexcept {
     if (!first_run_) return hand_over(fail_suspended(suspended_, std::move(e)));
-    result_.finish_with_error(std::move(e));
+    result_.set_error(std::move(e));
     std::coroutine_handle<Promise>::from_promise(static_cast<Promise&>(*this)).destroy();
     return std::noop_coroutine();
   }
@@ -223,9 +223,9 @@ class coroutine_promise_base {
  protected:
   template <class... A>
   void finish_with_value(A&&... arguments) {
-    result_.finish_with_value(std::forward<A>(arguments)...);
+    result_.set_value(std::forward<A>(arguments)...);
   }
-  void finish_with_error(error&& e) noexcept { result_.finish_with_error(std::move(e)); }
+  void finish_with_error(error&& e) noexcept { result_.set_error(std::move(e)); }
 
  private:
   /// Its future's producer. Its waiter is set up with the first suspension; until then the future is there.
@@ -235,13 +235,6 @@ class coroutine_promise_base {
       this->waiter_ = nullptr;
       this->consumer()->starts_pending(*this);
     }
-    // Nobody asks for the consumer after this.
-    template <class... A>
-    void finish_with_value(A&&... arguments) {
-      if (this->consumer_ != nullptr) [[likely]]
-        this->consumer()->complete_with_value(std::forward<A>(arguments)...);
-    }
-    void finish_with_error(error&& e) noexcept { this->set_error(std::move(e)); }
   };
 
   static void* allocate(std::size_t bytes) noexcept {

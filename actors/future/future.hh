@@ -169,7 +169,7 @@ class [[nodiscard]] future {
   }
 
   // For its producer.
-  /// Where the value's constructor throws, nothing has changed.
+  /// Where the value's constructor throws, nothing has changed. The constructor has to leave this future alone.
   template <class... A>
   [[gnu::always_inline]] void complete_with_value(A&&... arguments) {
     if constexpr (std::is_nothrow_constructible_v<stored, A...>) {
@@ -324,7 +324,8 @@ future<T> make_failed_future(error e) noexcept {
 }
 
 /// The producing end of a future<T>. Dropping one that was never set fails the future with `cancelled`,
-/// "broken promise". Setting it twice, or on another shard, ends the process: the waiter would be lost without a word.
+/// "broken promise". Setting it twice, or setting or moving it on another shard, ends the process: the waiter would be
+/// lost without a word. Threads that are to have it set get a pointer to it.
 template <class T>
 class promise {
  public:
@@ -332,15 +333,19 @@ class promise {
     if (const shard* s = detail::current_shard) owner_ = static_cast<std::uint16_t>(s->id);
   }
   promise(promise&& other) noexcept(std::is_nothrow_move_constructible_v<future<T>>)
-      : producer_(std::move(other.producer_)),
+      : producer_(std::move(other.on_its_shard().producer_)),
         future_(std::move(other.future_)),
         owner_(other.owner_),
         pending_(std::exchange(other.pending_, false)) {}
   promise& operator=(promise&& other) noexcept(std::is_nothrow_move_constructible_v<future<T>>) {
-    if (this != &other) {
-      this->~promise();
-      ::new (static_cast<void*>(this)) promise(std::move(other));
-    }
+    if (this == &other) return *this;
+    if (pending_) is_broken();
+    pending_ = false;
+    { const future<T> dropped(std::move(future_)); }
+    producer_.take_over(std::move(other.on_its_shard().producer_));
+    future_ = std::move(other.future_);
+    owner_ = other.owner_;
+    pending_ = std::exchange(other.pending_, false);
     return *this;
   }
   ~promise() {
@@ -380,10 +385,19 @@ class promise {
     // One that gave no future has nobody to tell.
     if (!future_.valid() && producer_.has_consumer()) set_error(error(status_code::cancelled, "broken promise"));
   }
-  void check() const noexcept {
+  [[nodiscard]] bool is_on_its_shard() const noexcept {
     const shard* s = detail::current_shard;
-    ATOLL_ASSERT(s != nullptr && s->id == owner_,
-                 "a promise is set on the shard that made it: send it there with submit_to or a foreign_port");
+    return s != nullptr && s->id == owner_;
+  }
+  /// Its move writes into the future, wherever that is by now.
+  promise& on_its_shard() noexcept {
+    ATOLL_ASSERT(!producer_.has_consumer() || future_.valid() || is_on_its_shard(),
+                 "a promise is moved on the shard that made it: give others a pointer to it");
+    return *this;
+  }
+  void check() const noexcept {
+    ATOLL_ASSERT(is_on_its_shard(),
+                 "a promise is set on the shard that made it: have it set there with submit_to or a foreign_port");
     ATOLL_ASSERT(pending_, "a result is set once");
   }
   void done() noexcept {

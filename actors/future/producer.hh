@@ -64,10 +64,19 @@ class producer_base {
 
 template <class T>
 class producer : public producer_base {
+  static_assert(alignof(stored_t<T>) <= alignof(std::max_align_t),
+                "a future may lie in a pooled block, as coroutines do: at most 16-byte alignment");
+
  public:
   producer() noexcept = default;
   /// The future's producer is this one from now on.
   producer(producer&& other) noexcept : producer_base(std::move(other)) {
+    if (consumer_ != nullptr) consumer()->came_to(*this);
+  }
+  /// The same. REQUIRES: no future has this one as its producer.
+  void take_over(producer&& other) noexcept {
+    waiter_ = std::exchange(other.waiter_, nullptr);
+    consumer_ = std::exchange(other.consumer_, nullptr);
     if (consumer_ != nullptr) consumer()->came_to(*this);
   }
 

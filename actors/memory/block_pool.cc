@@ -10,16 +10,6 @@ void* block_pool::try_allocate_unpooled(std::size_t bytes) noexcept {
 }
 void block_pool::free_unpooled(void* block) noexcept { ::operator delete(block); }
 
-void block_pool::free_slowly(void* block, std::size_t bytes) noexcept {
-  if (block == kept_) {
-    kept_bytes_ = bytes;
-  } else if (bytes <= pooled_bytes_max && lists_[index(bytes)].length < full_limit_) {
-    put(block, bytes);
-  } else {
-    free_unpooled(block);
-  }
-}
-
 std::size_t block_pool::release() noexcept {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < lists_.size(); ++i) {

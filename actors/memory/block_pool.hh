@@ -48,7 +48,7 @@ class block_pool {
     if (bytes <= pooled_bytes_max && lists_[index(bytes)].length < limit_) [[likely]] {
       put(block, bytes);
     } else {
-      free_slowly(block, bytes);
+      free_unpooled(block);
     }
   }
 
@@ -67,23 +67,12 @@ class block_pool {
     return bytes <= pooled_bytes_max ? (bytes == 0 ? 1 : index(bytes)) * class_bytes : bytes;
   }
 
-  /// Calls f, which frees `block`; that block is not freed but stays the caller's. Gives its size.
-  template <class F>
-  std::size_t keep_while(void* block, F f) {
-    void* outer = std::exchange(kept_, block);
-    const std::uint32_t limit = std::exchange(limit_, 0);  // every free() goes the slow way
-    f();
-    limit_ = limit;
-    kept_ = outer;
-    return kept_bytes_;
-  }
-
   /// Switched off, every block comes from the allocator and goes there: for tests of its failures.
   void switch_on(bool on) noexcept {
     if (!on) release();
-    limit_ = full_limit_ = on ? blocks_max : 0;
+    limit_ = on ? blocks_max : 0;
   }
-  [[nodiscard]] bool is_on() const noexcept { return full_limit_ != 0; }
+  [[nodiscard]] bool is_on() const noexcept { return limit_ != 0; }
   /// Gives all kept blocks back to the allocator; returns how many bytes.
   std::size_t release() noexcept;
 
@@ -118,12 +107,8 @@ class block_pool {
     list.head = ::new (block) node{list.head};
     ++list.length;
   }
-  void free_slowly(void* block, std::size_t bytes) noexcept;
   std::array<free_list, pooled_bytes_max / class_bytes + 1> lists_{};
-  std::uint32_t limit_ = default_limit;  // of a list's length; 0 while a block is kept
-  std::uint32_t full_limit_ = default_limit;
-  void* kept_ = nullptr;
-  std::size_t kept_bytes_ = 0;
+  std::uint32_t limit_ = default_limit;  // of a list's length
 };
 
 }  // namespace atoll_root::atoll

@@ -13,6 +13,8 @@
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
+#include "fragile.hh"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -300,6 +302,20 @@ ATOLL_TEST(call, what_a_callee_leaves_behind_is_not_cancelled_with_the_next_call
     co_await wait_for(seen::cancelled, 1);
     EXPECT_EQ(co_await sleepers.map_reduce(&sleeper::works, std::plus<>{}, 0), 1);
     co_await sleepers.stop();
+  }
+}
+
+future<demo::fragile> give_late(int moves) {
+  co_await atoll::sleep(1us);
+  co_return demo::fragile(moves);
+}
+
+ATOLL_TEST_ON(call, a_late_result_that_can_not_be_moved_is_a_failure, 2) {
+  for (const atoll::shard_id to : {0U, 1U}) {
+    for (int moves = 1; moves < 12; ++moves) {
+      const auto work = [moves] { return give_late(moves); };
+      co_await demo::settle(atoll::submit_to(to, work));
+    }
   }
 }
 

@@ -273,4 +273,17 @@ ATOLL_TEST(then, a_million_on_ready_futures_in_a_loop) {
   EXPECT_EQ(sum, 1'000'000);
 }
 
+ATOLL_TEST(then, may_give_the_future_it_continues_a_new_value) {
+  const std::string longer_than_any_inline_buffer(100, 'x');
+  auto next = make_ready_future<std::string>(longer_than_any_inline_buffer);
+  promise<std::string> p;
+  auto continued = std::move(next).then([&](const std::string& text) {
+    next = p.get_future();
+    return text.size();
+  });
+  p.set_value("second");
+  EXPECT_EQ(co_await std::move(continued), 100U);
+  EXPECT_EQ(co_await std::move(next), "second");
+}
+
 }  // namespace

@@ -131,6 +131,10 @@ ATOLL_TEST(lifetime, when_all_leaves_nothing_behind_when_an_outcome_can_not_be_m
   }
 }
 
+ATOLL_TEST(lifetime, an_interruptible_wait_for_what_can_not_be_moved_fails) {
+  for (int moves = 1; moves < moves_max; ++moves) co_await demo::settle(atoll::interruptible(give_fragile(moves)));
+}
+
 ATOLL_TEST(lifetime, shared_results_that_can_not_be_moved_are_failures) {
   for (int moves = 1; moves < moves_max; ++moves) {
     atoll::shared_future<fragile> shared(give_fragile(moves));
