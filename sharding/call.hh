@@ -245,7 +245,7 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   bool is_kept_ = false;            // until its slot is released, or for ever
   bool made_for_its_slot_ = false;  // as of then
   bool has_note_ = false;
-  bool has_outcome_ = false;        // before the record is back
+  bool has_outcome_ = false;  // before the record is back
   slot_id slot_ = 0;
   slot_map* slots_ = nullptr;  // of a call by slot
   call_streams_base* streams_ = nullptr;
@@ -332,7 +332,8 @@ class call_outcome {
 
  private:
   using stored = stored_t<R>;
-  static_assert(alignof(stored) <= alignof(std::max_align_t), "results lie in pooled blocks: at most 16-byte alignment");
+  static_assert(alignof(stored) <= alignof(std::max_align_t),
+                "results lie in pooled blocks: at most 16-byte alignment");
   enum class kind : std::uint8_t { none, running, value, failure };
 
   void store(call_message& record, future<R>& f) noexcept {

@@ -166,7 +166,8 @@ class coroutine_promise_base {
   coroutine_promise_base() noexcept {}  // NOLINT(modernize-use-equals-default): what is suspended comes later
   coroutine_promise_base(const coroutine_promise_base&) = delete;
   coroutine_promise_base& operator=(const coroutine_promise_base&) = delete;
-  ~coroutine_promise_base() {}  // NOLINT(modernize-use-equals-default): destroy_suspended() has ended what was suspended
+  ~coroutine_promise_base() {
+  }  // NOLINT(modernize-use-equals-default): destroy_suspended() has ended what was suspended
 
   future<T> get_return_object() noexcept {
 #if defined(__GNUC__) && !defined(__clang__)

@@ -341,7 +341,9 @@ class promise {
     if (this == &other) return *this;
     if (pending_) is_broken();
     pending_ = false;
-    { const future<T> dropped(std::move(future_)); }
+    {
+      const future<T> dropped(std::move(future_));
+    }
     producer_.take_over(std::move(other.on_its_shard().producer_));
     future_ = std::move(other.future_);
     owner_ = other.owner_;

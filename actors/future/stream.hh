@@ -204,8 +204,7 @@ class coroutine_stream final : public stream_state<T> {
 template <class T>
 class stream_promise final : public coroutine_base {
  public:
-  stream_promise()
-      : coroutine_base(this_shard(), nullptr, {}), state_(new coroutine_stream<T>()) {
+  stream_promise() : coroutine_base(this_shard(), nullptr, {}), state_(new coroutine_stream<T>()) {
     task::context = state_->context;
     state_->paused = this;
   }

@@ -28,7 +28,7 @@ struct task {
   bool ordered = false;  // keeps its place among the ordered tasks of its queue, even in a shuffled run
   bool at_once = false;  // from another shard, it runs on arrival and not in its turn: what only schedules others
 
-  explicit task(run_function* function) noexcept : run(function) {}  // NOLINT: `next` is the queue's
+  explicit task(run_function* function) noexcept : run(function) {}     // NOLINT: `next` is the queue's
   task(run_function* function, call_context* in, group_id of) noexcept  // NOLINT: the same
       : run(function), context(in), group(of) {}
   task(const task&) = delete;

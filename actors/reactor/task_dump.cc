@@ -157,7 +157,7 @@ class task_tree {
                    task.line, line.count > 1 ? "oldest " : "", about(line.oldest));
     append_escaped(out, task.group);
     if (task.state == task_state::running) out += "  running";
-      if (task.dropped) out += "  dropped";
+    if (task.dropped) out += "  dropped";
     if (line.deadline_left && *line.deadline_left >= duration::zero()) {
       fmt::format_to(to, "  deadline in {}", about(*line.deadline_left));
     } else if (line.deadline_left) {
