@@ -57,11 +57,10 @@ void call_message::is_for_slot(std::uint64_t hold) noexcept {
 
 void call_message::has_turn(std::uint64_t id) noexcept {
   place_ = place::has_turn;
-  extras().turn = id;
-  has_extras_ = true;
+  its_turn().id = id;
 }
 
-void call_message::has_key(std::uint64_t hash) noexcept { extras().key = hash; }
+void call_message::has_key(std::uint64_t hash) noexcept { its_turn().key = hash; }
 
 void call_message::take_over(call_context& context, bool one_way) noexcept {
   const call_values& values = context.values();
@@ -140,7 +139,7 @@ call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->here();
   if (site != nullptr) {
     if (entered_) --site->stats->method(method_).in_queue;
-    if (place_ == place::has_turn) site->turns_of(bounds_)->arrived(extras().key);  // called from the queue
+    if (place_ == place::has_turn) site->turns_of(bounds_)->arrived(its_turn().key);  // called from the queue
   }
   if (is_given_up()) return refuse(error(given_up_));
   if (deadline_ != never && deadline_ <= coarse_now())
@@ -167,9 +166,12 @@ call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
   } catch (const std::bad_alloc&) {
     return refuse(error(status_code::resource_exhausted));
   }
+  const std::uint64_t turn = place_ == place::has_turn ? its_turn().id : 0;
   if (has_extras_) {
     const call_extras& more = extras();
-    task::context->set_holders(more.holders, {more.turn, more.slot});
+    task::context->set_holders(more.holders, {turn, more.slot});
+  } else if (turn != 0) {
+    task::context->set_holders({}, {turn, 0});
   }
   progress_ = progress::running;
   return arrival::serve;
@@ -183,7 +185,7 @@ call_message::arrival call_message::refuse(error why) noexcept {
 error call_message::take_refusal() noexcept { return *std::move(extras().refusal); }
 
 call_message::arrival call_message::take_turn(turns& bounds) {
-  switch (bounds.enter(*this, caller_.has_extras() ? extras().key : 0)) {
+  switch (bounds.enter(*this, turn_at_ != 0 || caller_.has_extras() ? its_turn().key : 0)) {
     case turns::entry::taken:
       break;
     case turns::entry::waits:
@@ -214,7 +216,7 @@ void call_message::report_if_lost(const error& e) const noexcept {
 }
 
 void call_message::end_turn() noexcept {
-  if (place_ == place::has_turn) core_->here().turns_of(bounds_)->leave(extras().key);
+  if (place_ == place::has_turn) core_->here().turns_of(bounds_)->leave(its_turn().key);
   place_ = place::none;
 }
 
@@ -370,7 +372,7 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
     case call_message::progress::queued:
       message.given_up_ = why;
       if (message.place_ == call_message::place::waits)
-        message.core_->here().turns_of(message.bounds_)->give_up(message.extras().key);
+        message.core_->here().turns_of(message.bounds_)->give_up(message.its_turn().key);
       break;
     case call_message::progress::running:
       if (message.task::context) message.task::context->cancel(error(why, "the caller has given the call up"));

@@ -55,11 +55,17 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
 /// The place of a call in an outbox, or among those that wait for a slot to move.
 struct outbox_hook : list_hook {};
 
+/// Where a call that has to have a turn keeps what it is about. Work that always has one has this as `its_turn`, next to its
+/// arguments; for others it is among the extras.
+struct call_turn {
+  std::uint64_t key = 0;  // where there are bounds per key
+  std::uint64_t id = 0;   // the callee's: of the turn that it has
+};
+
 /// What only some calls need of what crosses: it lies apart, so that others don't touch it.
 struct call_extras {
   std::uint64_t trace_id = 0;
-  std::uint64_t key = 0;   // of a method with bounds per key
-  std::uint64_t turn = 0;  // the callee's: the turn that it has
+  call_turn turn;
   std::uint64_t slot = 0;  // what slot_map::hold_of() says, of a call by slot
   std::shared_ptr<const serial_hold> holders;
   time_point arrived{};  // the callee's, where weight is not 0
@@ -111,6 +117,11 @@ class call_message : public task {
     if (here.context != nullptr) take_over(*here.context, one_way);
   }
   void has_key(std::uint64_t hash) noexcept;
+  /// Of work that has it in the record. REQUIRES: before has_key().
+  void has_turn_in(call_turn& place) noexcept {
+    turn_at_ = static_cast<std::uint8_t>(
+        (reinterpret_cast<std::uintptr_t>(&place) - reinterpret_cast<std::uintptr_t>(this)) / turn_unit);
+  }
   /// `bounds`: whose hold: 0 the service's, n those of method n - 1.
   void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
   /// Whom service_stats counts it for.
@@ -141,9 +152,11 @@ class call_message : public task {
   enum class place : std::uint8_t { none, waits, has_turn };
 
   static constexpr std::uint32_t depth_max = UINT16_MAX;
+  static constexpr std::size_t turn_unit = alignof(call_turn);
 
   static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
   inline call_extras& extras() noexcept;
+  [[nodiscard]] inline call_turn& its_turn() noexcept;
   void take_over(call_context& context, bool one_way) noexcept;
   arrival arrive_slowly(void*& instance) noexcept;
   arrival refuse(error why) noexcept;
@@ -162,6 +175,7 @@ class call_message : public task {
   bool entered_ : 1 = false;                  // the core counts this call
   bool is_timed_ : 1 = false;                 // how long it takes is recorded
   bool has_extras_ : 1 = false;               // the callee has to look at them
+  std::uint8_t turn_at_ = 0;                  // how far its_turn() is from here; 0: it is among the extras
   service_core* core_;                        // null: the call is to the shard itself
   time_point deadline_ = never;
   call_caller& caller_;
@@ -261,6 +275,10 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
 };
 
 inline call_extras& call_message::extras() noexcept { return caller_.extras(); }
+inline call_turn& call_message::its_turn() noexcept {
+  if (turn_at_ == 0) return extras().turn;
+  return *reinterpret_cast<call_turn*>(reinterpret_cast<char*>(this) + turn_at_ * turn_unit);
+}
 
 inline call_caller::~call_caller() {
   if (made_extras_) [[unlikely]]
@@ -478,6 +496,10 @@ class call_record final : public call_message {
     if constexpr (requires { work_.bounds; }) this->has_bounds(work_.bounds);
     if constexpr (requires { work_.number(); }) this->is_of_method(work_.number());
     this->take_over_context(here, is_one_way);
+    if constexpr (requires { work_.its_turn; }) {
+      static_assert(sizeof(call_message) + sizeof(F) <= UINT8_MAX * alignof(call_turn), "its turn lies near the head");
+      this->has_turn_in(work_.its_turn);
+    }
     if constexpr (requires { work_.key(); }) this->has_key(work_.key());
     if constexpr (requires { work_.in_record(*this, reply_); }) work_.in_record(*this, reply_);
   }

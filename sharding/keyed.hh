@@ -96,6 +96,7 @@ struct actor_call : work_options<Tag> {
   method_body<Tag> body;
   actor_table_base* table = nullptr;
   actor_entry* entry = nullptr;  // while it serves the call
+  call_turn its_turn;
 };
 
 }  // namespace detail
@@ -131,7 +132,7 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty actor_ref");
     const auto hash = key_hash(key_);
     const auto work = [this, hash](auto body) {
-      return detail::actor_call<Actor, Tag>{{}, key_, hash, body(), nullptr, nullptr};
+      return detail::actor_call<Actor, Tag>{{}, key_, hash, body(), nullptr, nullptr, {}};
     };
     return detail::start_by_hash<Tag, has_slots>(core_, hash, timeout_, work, std::forward<A>(arguments)...);
   }

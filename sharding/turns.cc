@@ -46,7 +46,7 @@ void turns::leave(std::uint64_t key) noexcept {
   line& l = line_of(key);
   --l.running;
   call_next(l);
-  if (l.running == 0 && options_.per_key) lines_.erase(key);
+  if (l.running == 0 && lines_.size() > lines_kept) lines_.erase(key);
 }
 
 void turns::call_next(line& l) noexcept {

@@ -50,6 +50,10 @@ class turns {
   [[nodiscard]] bool bounded() const noexcept { return options_.concurrency != 0; }
   [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_; }
 
+  /// Lines of keys that nobody uses are kept for their next call, while there are no more than these.
+  static constexpr std::size_t lines_kept = 1024;
+  [[nodiscard]] std::size_t lines() const noexcept { return lines_.size(); }
+
  private:
   struct line {
     std::uint32_t running = 0;
@@ -67,7 +71,7 @@ class turns {
   turn_options options_;
   std::uint32_t waiting_ = 0;
   line one_;
-  std::unordered_map<std::uint64_t, line> lines_;  // of keys in use
+  std::unordered_map<std::uint64_t, line> lines_;  // of keys in use, and some others
 };
 
 }  // namespace atoll_root::atoll

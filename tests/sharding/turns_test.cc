@@ -5,7 +5,10 @@
 #include <atomic>
 #include <map>
 
+#include <atoll/actors/future/combinators.hh>
 #include <atoll/actors/future/sleep.hh>
+#include <atoll/sharding/service_site.hh>
+#include <atoll/sharding/shard_local.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
@@ -258,6 +261,34 @@ ATOLL_TEST(turns, of_one_method_do_not_bound_the_others) {
   crowd::shut = false;
   for (auto& each : calls) co_await std::move(each);
   EXPECT_EQ(co_await desks.map_reduce(&desk::served, std::plus<>{}, 0), 3);
+  co_await desks.stop();
+}
+
+/// How many keys have a line at the desk of this shard.
+std::size_t lines_here() {
+  std::size_t lines = 0;
+  for (const auto& core : atoll::local_sharding().cores) {
+    if (core->name() != "test.Desk") continue;
+    for (const auto& bounds : core->here().bounds) lines = std::max(lines, bounds.lines());
+  }
+  return lines;
+}
+
+ATOLL_TEST(turns, keep_lines_of_unused_keys_up_to_a_bound) {
+  sharded<desk> desks;
+  co_await desks.start();
+  const auto open_all = [&desks](std::size_t from, std::size_t to) {
+    std::vector<future<>> calls;
+    for (std::size_t i = from; i < to; ++i) calls.push_back(desks.at(0).open(std::to_string(i)));
+    return atoll::when_all_succeed(std::move(calls));
+  };
+  co_await open_all(0, atoll::turns::lines_kept);
+  EXPECT_EQ(lines_here(), atoll::turns::lines_kept);
+  co_await open_all(0, 100);
+  EXPECT_EQ(lines_here(), atoll::turns::lines_kept);
+  co_await open_all(atoll::turns::lines_kept, atoll::turns::lines_kept + 500);
+  EXPECT_EQ(lines_here(), atoll::turns::lines_kept);
+  EXPECT_EQ(co_await desks.map_reduce(&desk::most_of_an_account, std::plus<>{}, 0), 1);
   co_await desks.stop();
 }
 
