@@ -281,6 +281,8 @@ ATOLL_TEST(then, may_give_the_future_it_continues_a_new_value) {
     next = p.get_future();
     return text.size();
   });
+  EXPECT_TRUE(next.valid());
+  EXPECT_FALSE(next.available());
   p.set_value("second");
   EXPECT_EQ(co_await std::move(continued), 100U);
   EXPECT_EQ(co_await std::move(next), "second");
