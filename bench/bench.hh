@@ -57,6 +57,8 @@ std::vector<benchmark> wake_benches();
 // The limits, in the shapes that are documented with each.
 /// Two pinned threads, a request and a response ring of 64-byte slots, `outstanding` at a time: ns a round trip.
 double ring_round_trip_ns(std::uint32_t outstanding);
+/// The least that a call between two pinned threads can be, `outstanding` at a time, in the shape of lane_sketch.cc: ns a call.
+double sketched_call_ns(std::uint32_t outstanding);
 /// Two pinned threads, a ring of 8-byte values that go one way, 64 a time: ns a value.
 double ring_one_way_ns();
 /// Two pinned threads, raw epoll loops that spin, 64-byte messages over loopback TCP, `outstanding` at a time, batched

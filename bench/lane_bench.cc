@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// lane.call/N: typed calls of a service between two shards, N outstanding; ns a call.
+// lane.call/N: typed calls of a service between two shards, N outstanding; ns a call. lane.sketch/N: what the barest call
+// costs beside the same limit; what a real call can be measured by where the limit moves.
 #include <chrono>
 
 #include <atoll/sharding/runtime.hh>
@@ -57,6 +58,13 @@ std::vector<benchmark> lane_benches() {
                      return pair{call_ns(n), limit};
                    },
                    ratio_at_most(most)});
+  }
+  for (const std::uint32_t n : {1U, 16U, 64U, 256U}) {
+    const auto both = [n] {
+      const double limit = ring_round_trip_ns(n);
+      return pair{sketched_call_ns(n), limit};
+    };
+    all.push_back({"lane.sketch/" + std::to_string(n), "ns", both});
   }
   return all;
 }
