@@ -34,10 +34,11 @@ void mailroom::barrier_everywhere() noexcept {
   ::usleep(1000);
 }
 
-mailroom::mailroom(shard_id shards)
+mailroom::mailroom(shard_id shards, mail_delays* delays)
     : shards_(shards),
       mask_words_((shards + 63) / 64),
-      may_watch_(shards > 1 && may_use_barriers()),
+      delays_(delays),
+      may_watch_(shards > 1 && delays == nullptr && may_use_barriers()),
       lanes_(static_cast<std::size_t>(shards) * shards),
       doors_(std::make_unique<door[]>(shards)) {
   for (shard_id to = 0; to < shards; ++to) {
@@ -62,6 +63,12 @@ bool mailroom::publish(lane& way, shard_id from, shard_id to) noexcept {
   if (!way.is_watched()) d.dirty[from / 64].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_seq_cst);
   knock(d);
   return true;
+}
+
+void mailroom::tell_again(shard_id from, shard_id to) noexcept {
+  door& d = doors_[to];
+  d.dirty[from / 64].fetch_or(std::uint64_t{1} << (from % 64), std::memory_order_seq_cst);
+  knock(d);
 }
 
 void mailroom::send_foreign(task& t, shard_id to) noexcept {
@@ -96,6 +103,7 @@ bool mail_poller::poll() noexcept {
     std::uint64_t mask = door.dirty[word].exchange(0, std::memory_order_seq_cst);
     for (; mask != 0; mask &= mask - 1) {
       const auto from = static_cast<shard_id>(word * 64) + static_cast<shard_id>(std::countr_zero(mask));
+      if (room_.delays_ != nullptr && !room_.delays_->let_through(from, self_)) continue;
       const std::size_t received = room_.lane_between(from, self_).receive();
       received_ += received;
       found = received > 0 || found;

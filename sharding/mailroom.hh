@@ -28,9 +28,20 @@
 
 namespace atoll_root::atoll {
 
+/// When a shard sees what another one has sent it: for a simulated world, where that takes its time.
+class mail_delays {
+ public:
+  /// Mail of `from` is there for `to`. False: not yet; tell_again() says when.
+  virtual bool let_through(shard_id from, shard_id to) noexcept = 0;
+
+ protected:
+  ~mail_delays() = default;
+};
+
 class mailroom {
  public:
-  explicit mailroom(shard_id shards);
+  /// `delays`: null on a real machine. Where there are some, all shards run in one thread.
+  explicit mailroom(shard_id shards, mail_delays* delays = nullptr);
   mailroom(const mailroom&) = delete;
   mailroom& operator=(const mailroom&) = delete;
 
@@ -41,6 +52,9 @@ class mailroom {
 
   /// This shard's loop has ended: others keep nothing for it any more.
   void close(shard_id id) noexcept { doors_[id].ended.store(true, std::memory_order_release); }
+
+  /// What let_through() has kept back may be there.
+  void tell_again(shard_id from, shard_id to) noexcept;
 
   /// Sends a task from a thread that is no shard. Any thread may call it while the shards run.
   void send_foreign(task& t, shard_id to) noexcept;
@@ -69,6 +83,7 @@ class mailroom {
 
   shard_id shards_;
   std::size_t mask_words_;
+  mail_delays* const delays_;
   const bool may_watch_;
   std::vector<std::unique_ptr<lane>> lanes_;  // null on the diagonal
   std::unique_ptr<door[]> doors_;             // NOLINT: not movable, sized at run time

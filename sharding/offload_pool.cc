@@ -20,8 +20,9 @@ offload_limits at_least_one(offload_limits limits) noexcept {
 
 }  // namespace
 
-offload_pool::offload_pool(mailroom& room, const offload_limits& limits, const std::vector<processor>& allowed)
-    : room_(room), limits_(at_least_one(limits)), allowed_(allowed), workers_(limits_.threads_max) {}
+offload_pool::offload_pool(mailroom& room, const offload_limits& limits, const std::vector<processor>& allowed,
+                           offload_runner* runner)
+    : room_(room), limits_(at_least_one(limits)), allowed_(allowed), runner_(runner), workers_(limits_.threads_max) {}
 
 offload_pool::~offload_pool() {
   ATOLL_ASSERT(counts_.threads == 0, "the runtime stops its pool");
@@ -46,6 +47,11 @@ std::optional<error> offload_pool::submit(offload_job& job) {
     if (counts_.queued >= limits_.queue_max) {
       return refused(status_code::resource_exhausted,
                      std::to_string(limits_.queue_max) + " functions wait for a thread");
+    }
+    if (runner_ != nullptr) {
+      ++counts_.queued;
+      runner_->begin(job);
+      return std::nullopt;
     }
     const bool wants_thread = counts_.idle <= counts_.queued && counts_.threads < limits_.threads_max;
     if (wants_thread && !start_thread() && counts_.threads == 0) {
@@ -100,7 +106,22 @@ void offload_pool::serve(worker& self) {
   if (last) room_.send_foreign(*when_ended_, 0);
 }
 
+void offload_pool::run_job(offload_job& job) {
+  --counts_.queued;
+  ++counts_.taken;
+  const shard_id home = job.home();
+  job.run_unless_unwanted();
+  room_.send_foreign(job, home);
+  if (stopping_ && counts_.queued == 0) room_.send_foreign(*when_ended_, 0);
+}
+
 void offload_pool::stop(task& ended) noexcept {
+  if (runner_ != nullptr) {
+    stopping_ = true;
+    when_ended_ = &ended;
+    if (counts_.queued == 0) schedule(ended);
+    return;
+  }
   run_queue not_begun;
   bool some_live = false;
   {

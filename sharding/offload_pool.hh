@@ -48,6 +48,16 @@ class offload_job : public task {
   std::atomic<bool> unwanted_{false};
 };
 
+/// Runs jobs where there are to be no threads: in a simulated world.
+class offload_runner {
+ public:
+  /// To pass the job to offload_pool::run_job(), some time later and on no shard.
+  virtual void begin(offload_job& job) noexcept = 0;
+
+ protected:
+  ~offload_runner() = default;
+};
+
 class offload_pool {
  public:
   struct counts {
@@ -58,7 +68,9 @@ class offload_pool {
     std::uint64_t refused = 0;  // jobs that submit() refused so far
   };
 
-  offload_pool(mailroom& room, const offload_limits& limits, const std::vector<processor>& allowed);
+  /// `runner`: null where threads run the jobs.
+  offload_pool(mailroom& room, const offload_limits& limits, const std::vector<processor>& allowed,
+               offload_runner* runner = nullptr);
   offload_pool(const offload_pool&) = delete;
   offload_pool& operator=(const offload_pool&) = delete;
   ~offload_pool();
@@ -66,6 +78,9 @@ class offload_pool {
   /// Queues a job. Else, with the job untouched: `resource_exhausted` at the bound of the queue, or where no thread can
   /// be made; `unavailable` where the runtime stops. On a shard.
   std::optional<error> submit(offload_job& job);
+
+  /// The runner's: runs a job and sends it home.
+  void run_job(offload_job& job);
 
   /// Sends home what no thread has begun. Schedules `ended` when the threads have: as long as their work takes. On shard
   /// 0, once.
@@ -84,6 +99,7 @@ class offload_pool {
   mailroom& room_;
   const offload_limits limits_;
   const std::vector<processor>& allowed_;
+  offload_runner* const runner_;
   mutable std::mutex mutex_;
   std::condition_variable work_came_;
   std::vector<worker> workers_;  // of fixed size

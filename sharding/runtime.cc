@@ -13,82 +13,27 @@
 #include <thread>
 
 #include <atoll/actors/base/log.hh>
-#include <atoll/actors/reactor/reactor.hh>
-#include <atoll/sharding/call_streams.hh>
 #include <atoll/sharding/cgroup.hh>
 #include <atoll/sharding/memory_ranges.hh>
-#include <atoll/sharding/offload_pool.hh>
-#include <atoll/sharding/shard_local.hh>
-#include <atoll/sharding/sharding_metrics.hh>
-#include <atoll/sharding/submit.hh>
+#include <atoll/sharding/runtime_shard.hh>
 
 namespace atoll_root::atoll {
-
-namespace {
-
-/// Ends everything, in order: the offload pool, the loops of the other shards, and when they have answered shard 0's, which
-/// takes their answers. Needs no memory: else a runtime that has none left could not end.
-class last_orders {
- public:
-  explicit last_orders(shard_id shards) : orders_(shards), running_(shards) {
-    for (auto& each : orders_) each.all = this;
-    orders_[0].run = &stop_loops;
-  }
-
-  /// On shard 0, once.
-  void give(offload_pool& pool) noexcept { pool.stop(orders_[0]); }
-
- private:
-  struct order final : task {
-    order() noexcept : task(&stop_loop) {}
-    last_orders* all = nullptr;
-  };
-
-  static void stop_loops(task* t) noexcept {
-    last_orders& self = *static_cast<order*>(t)->all;
-    for (shard_id to = 1; to < self.orders_.size(); ++to) local_sharding().mail.send(self.orders_[to], to);
-    self.one_stopped();
-  }
-  static void stop_loop(task* t) noexcept {
-    local_sharding().loop.stop();
-    t->run = &answered;
-    local_sharding().mail.send(*t, 0);
-  }
-  static void answered(task* t) noexcept { static_cast<order*>(t)->all->one_stopped(); }
-  void one_stopped() noexcept {
-    if (--running_ == 0) local_sharding().loop.stop();
-  }
-
-  std::vector<order> orders_;  // of fixed size, by shard
-  std::size_t running_;        // shard 0's
-};
-
-}  // namespace
 
 /// What the threads share while they start and end.
 struct runtime::shared {
   shared(mailroom& mail, const runtime_options& options, std::vector<processor> allowed, shard_ranges ranges,
          main_function its_main)
-      : memory(std::move(ranges)),
+      : all(mail, options.offload, std::move(allowed), its_main),
+        memory(std::move(ranges)),
         everyone(static_cast<std::ptrdiff_t>(mail.shards())),
-        failures(mail.shards()),
-        processors(std::move(allowed)),
-        foreign(std::make_shared<foreign_gate>(mail)),
-        offload(mail, options.offload, processors),
-        orders(mail.shards()),
-        main(its_main) {}
+        failures(mail.shards()) {}
 
+  runtime_shared all;
   const shard_ranges memory;
   std::barrier<> everyone;
   std::atomic<bool> failed{false};
   std::atomic<bool> floats{false};             // somebody could not be bound to a processor, and has said so for all
   std::vector<std::optional<error>> failures;  // of a shard's start, by shard
-  const std::vector<processor> processors;
-  const std::shared_ptr<foreign_gate> foreign;
-  offload_pool offload;
-  last_orders orders;
-  main_function main;
-  std::optional<result<int>> outcome;
 };
 
 namespace {
@@ -100,46 +45,17 @@ std::uint64_t system_seed() noexcept {
   return seed;
 }
 
-/// Of this shard, newest first.
-future<> stop_leftovers() {
-  auto& cores = local_sharding().cores;
-  for (std::size_t i = cores.size(); i-- > 0;) {
-    const auto core = cores[i];
-    const auto running = std::exchange(core->running, nullptr);
-    if (running == nullptr) continue;
-    const auto stop = [&running] { return running->stop_everywhere(); };
-    const auto stopped = co_await as_result(detail::invoke_safely(stop));
-    if (!stopped) {
-      log_error("stopping {}: {} {}", core->name(), to_string(stopped.error().code()), stopped.error().message());
-    }
-  }
-}
-
-/// A main that throws before it gives a future has failed like any other.
-future<int> call_main(const runtime::main_function& main) {
-  static constexpr work_name the_main{"app", "main"};
-  co_await yield();  // the loop runs, and sees how long it takes
-  auto ended = [&main] {
-    const detail::work_scope working(the_main);
-    return main();
-  }();
-  co_return co_await std::move(ended);
-}
-
 }  // namespace
-
-future<> detail::stop_leftovers_everywhere() { return on_all_shards(&stop_leftovers); }
 
 runtime::runtime(const runtime_options& options, mailroom& mail) noexcept : options_(options), mail_(mail) {}
 
 void runtime::run_shard(shard_id id, shared& state) {
   shard_memory memory(state.memory.budget_bytes, state.memory.of(id));
-  std::optional<reactor> loop;
-  std::optional<sharding_local> local;
-  std::optional<sharding_metrics> metrics;
+  runtime_shard self(id, state.all);
   const auto make = [&]() -> result<void> {
+    const auto& processors = state.all.processors;
     if (options_.pin) {
-      const auto bound = bind_thread(state.processors[id % state.processors.size()]);
+      const auto bound = bind_thread(processors[id % processors.size()]);
       if (!bound && !state.floats.exchange(true)) log_warning("shards are not pinned: {}", bound.error().message());
     }
     auto io = make_epoll_backend();
@@ -148,20 +64,15 @@ void runtime::run_shard(shard_id id, shared& state) {
                                   .count = mail_.shards(),
                                   .seed = options_.seed,
                                   .spin_for = options_.spin_for,
-                                  .shares_processor = options_.shards > state.processors.size(),
+                                  .shares_processor = options_.shards > processors.size(),
                                   .task_quota = options_.task_quota,
                                   .stall_threshold = options_.stall_threshold,
                                   .shuffle = options_.shuffle};
-    loop.emplace(options, options_.time == nullptr ? system_clock() : *options_.time, *std::move(io));
+    self.make(options, options_.time == nullptr ? system_clock() : *options_.time, *std::move(io), &memory);
+    auto& logs = self.loop().context().logs;
     // run() has seen that it is well-formed.
-    if (!options_.log.empty()) static_cast<void>(loop->context().logs.set(options_.log));
-    loop->context().logs.times = loop->context().logs.times && options_.log_times;
-    mail_.open(id, loop->io());
-    memory.attach(loop->context());
-    local.emplace(*loop, mail_, id, state.processors, state.foreign, state.offload);
-    loop->context().slot<sharding_local>(shard_slot::sharding) = &*local;
-    loop->context().pollers->add(local->mail);
-    metrics.emplace(*local);
+    if (!options_.log.empty()) static_cast<void>(logs.set(options_.log));
+    logs.times = logs.times && options_.log_times;
     return {};
   };
   try {
@@ -172,34 +83,14 @@ void runtime::run_shard(shard_id id, shared& state) {
   if (state.failures[id]) state.failed = true;
   // Nobody sends before every door is open, or every shard knows that one failed.
   state.everyone.arrive_and_wait();
-  if (state.failed) return memory.detach();
-
-  future<> work = make_ready_future();
-  if (id == 0) {
-    work = [](shared& s) -> future<> {
-      s.outcome = co_await as_result(call_main(s.main));
-      s.foreign->close();
-      while (!s.foreign->quiet()) co_await yield();
-      // No message of its own: there may be no memory for it.
-      const auto stopped = co_await as_result(detail::invoke_safely(detail::stop_leftovers_everywhere));
-      if (!stopped) {
-        log_error("stopping the services: {} {}", to_string(stopped.error().code()), stopped.error().message());
-      }
-      s.orders.give(s.offload);  // after the services: they may still write something
-    }(state);
-    if (work.failed()) {  // no memory for its frame
-      state.outcome = error(status_code::resource_exhausted);
-      state.foreign->close();
-      state.orders.give(state.offload);
-    }
+  if (!state.failed) {
+    self.begin();
+    self.loop().run();
+    self.has_run();
+    // No reactor goes while another shard may still wake it, no core while a ref may be used.
+    state.everyone.arrive_and_wait();
+    self.all_have_run();
   }
-  loop->run();
-  mail_.close(id);
-  while (auto* call = local->foreign_running.pop_front()) call->abandon();
-  // No reactor goes while another shard may still wake it, no core while a ref may be used.
-  state.everyone.arrive_and_wait();
-  if (id == 0) static_cast<void>(work.get_result());
-  call_streams_base::free_rest(*local);
   memory.detach();
 }
 
@@ -255,7 +146,7 @@ result<int> runtime::start_and_end(const runtime_options& given, main_function m
     return no_words ? error(status_code::resource_exhausted, "a shard found no memory, or no thread, to start with")
                     : std::move(*failure);
   }
-  return std::move(*state.outcome);
+  return std::move(*state.all.outcome);
 }
 
 }  // namespace atoll_root::atoll

@@ -70,17 +70,19 @@ stop_handler::~stop_handler() {
   if (::sigtimedwait(&request, nullptr, &now) == request_number()) ::raise(first_signal);
 }
 
-future<> watch_for_stop(cancel_source main) {
+void ask_to_stop(int signal, cancel_source& main) {
   stop_request& request = local_sharding().stop;
-  request.watched = true;
+  request.signal = signal;
+  if (request.waits.empty()) main.cancel(error(status_code::cancelled, name_of(signal)));
+  while (!request.waits.empty()) request.waits.complete_first(signal);
+}
+
+future<> watch_for_stop(cancel_source main) {
+  local_sharding().stop.watched = true;
   const auto came = co_await as_result(next_signal(stop_handler::request_number()));
   if (!came) co_return;
-  request.signal = first_signal;
-  log_info("{}: stopping; a second signal ends the process at once", name_of(request.signal));
-  if (request.waits.empty()) {
-    main.cancel(error(status_code::cancelled, name_of(request.signal)));
-  }
-  while (!request.waits.empty()) request.waits.complete_first(request.signal);
+  log_info("{}: stopping; a second signal ends the process at once", name_of(first_signal));
+  ask_to_stop(first_signal, main);
 }
 
 future<int> stop_signal() {

@@ -39,6 +39,9 @@ class stop_handler {
   struct sigaction terminate_before_{};
 };
 
+/// Main is to stop for this signal: wakes those who wait in stop_signal(), or cancels main where nobody does. On shard 0.
+void ask_to_stop(int signal, cancel_source& main);
+
 /// Waits for the first signal; then wakes those who wait in stop_signal(), or cancels main where nobody does. On shard 0.
 future<> watch_for_stop(cancel_source main);
 

@@ -29,9 +29,7 @@
 
 namespace atoll_root::atoll {
 
-native_socket::~native_socket() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
+void native_socket::close_descriptor(int descriptor) noexcept { ::close(descriptor); }
 
 namespace {
 

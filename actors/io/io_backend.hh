@@ -29,17 +29,29 @@ namespace atoll_root::atoll {
 /// A connected socket that belongs to no shard, on its way between two of them. Owned: closed if dropped.
 class native_socket {
  public:
-  explicit native_socket(int descriptor) noexcept : descriptor_(descriptor) {}
-  native_socket(native_socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  using close_function = void(int descriptor) noexcept;
+
+  /// A descriptor of the kernel's.
+  explicit native_socket(int descriptor) noexcept : native_socket(descriptor, &close_descriptor) {}
+  /// One of a backend that has its own.
+  native_socket(int descriptor, close_function* close) noexcept : descriptor_(descriptor), close_(close) {}
+  native_socket(native_socket&& other) noexcept
+      : descriptor_(std::exchange(other.descriptor_, -1)), close_(other.close_) {}
   native_socket& operator=(native_socket&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
+    std::swap(close_, other.close_);
     return *this;
   }
-  ~native_socket();
+  ~native_socket() {
+    if (descriptor_ >= 0) close_(descriptor_);
+  }
   int release() noexcept { return std::exchange(descriptor_, -1); }
 
  private:
+  static void close_descriptor(int descriptor) noexcept;
+
   int descriptor_;
+  close_function* close_;
 };
 
 class tcp_stream {

@@ -67,7 +67,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
     : shard_(time),
       io_(std::move(io)),
       timers_(time.now()),
-      ticks_(shard_, options.task_quota, options.stall_threshold),
+      ticks_(shard_, options.ticks ? options.task_quota : duration::zero(), options.stall_threshold),
       spin_for_(options.spin_for),
       shares_processor_(options.shares_processor) {
   ATOLL_ASSERT(detail::current_shard == nullptr, "one reactor a thread");
@@ -98,11 +98,11 @@ reactor::~reactor() {
   detail::current_shard = nullptr;
 }
 
-std::uint32_t reactor::run_tasks() noexcept {
+std::uint32_t reactor::run_tasks(std::uint32_t most) noexcept {
   std::uint32_t ran = 0;
   // A tick ends the pass: however long the tasks are, timers, lanes and the kernel are asked once a quota.
   bool ticked = false;
-  while (ran < tasks_a_pass && !ticked) {
+  while (ran < most && !ticked) {
     run_queue* ready = shard_.tasks.pick();
     if (ready == nullptr) break;
     shard_.group = shard_.tasks.current();
@@ -114,7 +114,7 @@ std::uint32_t reactor::run_tasks() noexcept {
       t.run(&t);
       ++ran;
       ticked = shard_.tick && detail::tick_is_due(shard_);
-    } while (ran < tasks_a_pass && !ticked && !ready->empty() && !shard_.tasks.preempted());
+    } while (ran < most && !ticked && !ready->empty() && !shard_.tasks.preempted());
     shard_.running = nullptr;
     if (ticked) since_full_pass_ = full_pass_every;
     ticks_.turn();
@@ -151,7 +151,7 @@ void reactor::run() {
   bool busy = false;  // since the last full pass
   ticks_.start();
   while (true) {
-    const std::uint32_t ran = run_tasks();
+    const std::uint32_t ran = run_tasks(tasks_a_pass);
     bool found = ran > 0;
     for (poller* p : pollers_) found = p->poll() || found;
     busy = busy || found;
@@ -169,6 +169,28 @@ void reactor::run() {
       io_->give_way();
     }
   }
+}
+
+reactor::progress reactor::step(std::uint32_t tasks_max) noexcept {
+  if (std::exchange(declared_asleep_, false)) {
+    for (poller* p : pollers_) p->woken();
+    look(true);
+  }
+  const std::uint32_t ran = run_tasks(tasks_max);
+  bool found = ran > 0;
+  for (poller* p : pollers_) found = p->poll() || found;
+  found = poll_kernel(found) || found || !shard_.tasks.empty();
+  if (found) return {.is = progress::kind::busy, .ran = ran};
+  if (stopping_ && nothing_left()) return {.is = progress::kind::ended};
+  bool may_sleep = true;
+  for (poller* p : pollers_) may_sleep = p->try_sleep() && may_sleep;
+  if (!may_sleep) {
+    for (poller* p : pollers_) p->woken();
+    return {.is = progress::kind::busy};
+  }
+  declared_asleep_ = true;
+  ++sleeps_;
+  return {.is = progress::kind::idle, .wake_at = timers_.next()};
 }
 
 bool reactor::nothing_left() noexcept {

@@ -37,6 +37,7 @@ struct reactor_options {
   duration stall_threshold = std::chrono::milliseconds(25);  // a task that runs longer is reported; 0: none
   // Run ready tasks in random order, and let awaits of what is ready give way at random: for tests.
   bool shuffle = false;
+  bool ticks = true;  // false: no ticker, nothing interrupts a task; for who drives the loop by step()
 };
 
 class reactor {
@@ -50,6 +51,17 @@ class reactor {
   void run();
   void stop() noexcept { stopping_ = true; }
 
+  /// What a step found.
+  struct progress {
+    enum class kind : std::uint8_t { busy, idle, ended };
+    kind is = kind::busy;
+    std::uint32_t ran = 0;        // tasks
+    time_point wake_at = never;   // where it is idle: what it waits for may come earlier, by interrupt()
+  };
+  /// One pass, for who runs many loops in one thread instead of run(): at most so many tasks, and everything is asked. Idle,
+  /// the loop has declared itself asleep, and the next step is what wakes it. REQUIRES: this is the thread's current shard.
+  progress step(std::uint32_t tasks_max) noexcept;
+
   [[nodiscard]] shard& context() noexcept { return shard_; }
   [[nodiscard]] io_backend& io() noexcept { return *io_; }
   [[nodiscard]] const ticker& ticks() const noexcept { return ticks_; }
@@ -59,7 +71,7 @@ class reactor {
   static constexpr std::uint32_t full_pass_every = 256;
   static constexpr std::uint32_t pass_counts = 4;
 
-  std::uint32_t run_tasks() noexcept;
+  std::uint32_t run_tasks(std::uint32_t most) noexcept;
   void look(bool idle) noexcept;
   bool poll_kernel(bool busy) noexcept;
   void sleep() noexcept;
@@ -80,6 +92,7 @@ class reactor {
   std::uint32_t since_full_pass_ = 0;
   std::uint64_t looks_busy_ = 0;  // at the kernel, since the shard woke
   bool stopping_ = false;
+  bool declared_asleep_ = false;  // by step()
   std::uint64_t sleeps_ = 0;
 };
 

@@ -79,7 +79,7 @@ ticker::ticker(shard& s, duration period, duration threshold)
                        ? 0
                        : static_cast<std::uint32_t>(std::clamp<std::int64_t>(threshold / period_, 2, 1'000'000'000))) {
   ATOLL_ASSERT(shard_.ticks == nullptr, "a shard has one ticker");
-  if (signals_are_kept_back) return;
+  if (signals_are_kept_back || period <= duration::zero()) return;
   // The first call loads libgcc, which a signal handler could not.
   std::array<void*, 1> preload{};
   ::backtrace(preload.data(), 1);

@@ -32,13 +32,13 @@ class ticker {
   static constexpr auto report_every = std::chrono::seconds(1);
   static constexpr auto rest_for = std::chrono::milliseconds(2);  // or a period, where that is longer
 
-  /// threshold 0: no stall is reported. The shard is the one of this thread.
+  /// period 0: there are no ticks. threshold 0: no stall is reported. The shard is the one of this thread.
   ticker(shard& s, duration period, duration threshold);
   ticker(const ticker&) = delete;
   ticker& operator=(const ticker&) = delete;
   ~ticker();
 
-  /// True where the kernel gave the timer.
+  /// True where there are ticks: the kernel gave the timer.
   [[nodiscard]] bool works() const noexcept { return timer_.has_value(); }
 
   void start() noexcept;  // the shard is awake, and begins or goes on to work

@@ -334,7 +334,11 @@ ATOLL_TEST_ON(slots, calls_that_wait_for_a_move_end_by_deadline_and_cancellation
   auto stuck = journals.wait(key);
   atoll::cancel_source mover;
   auto moved = mover.run([&] { return slots.move(slot, 1 - slots.owner(slot), 1min); });
-  co_await atoll::sleep(2ms);
+  bool holds_calls = false;
+  for (int looks = 0; !holds_calls && looks < 10'000; ++looks) {
+    holds_calls = !co_await as_result(journals.within(1ms).read(key));
+  }
+  ATOLL_REQUIRE(holds_calls);
   std::vector<future<>> calls;
   for (int i = 0; i < 100; ++i) calls.push_back(journals.append(key, i));
   atoll::cancel_source gives_up;
