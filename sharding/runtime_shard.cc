@@ -81,6 +81,13 @@ runtime_shard::runtime_shard(shard_id id, runtime_shared& all) noexcept
 
 runtime_shard::~runtime_shard() = default;
 
+void runtime_shard::unmake() noexcept {
+  work_.reset();
+  metrics_.reset();
+  local_.reset();
+  loop_.reset();
+}
+
 void runtime_shard::make(const reactor_options& options, clock& time, std::unique_ptr<io_backend> io,
                          shard_memory* memory) {
   loop_.emplace(options, time, std::move(io));

@@ -88,6 +88,8 @@ class runtime_shard {
   void has_run() noexcept;
   /// The loops of all shards have ended: what is left of them goes.
   void all_have_run() noexcept;
+  /// Undoes make(), on its thread. The destructor does the same.
+  void unmake() noexcept;
 
  private:
   const shard_id id_;

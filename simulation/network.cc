@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+#include <atoll/simulation/network.hh>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace atoll_root::atoll::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr duration resend_after_max = seconds(1);     // of what was on its way when a way was cut, since it was mended
+constexpr duration probe_after_max = seconds(5);      // until an idle side of half a connection sees that it is one
+constexpr duration first_connect_retry = seconds(1);  // and twice as long each time
+
+bool is_loopback(const std::string& host) { return host.starts_with("127.") || host == "::1"; }
+bool is_any(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+}  // namespace
+
+network::network(engine& world, const network_options& options)
+    : world_(world), options_(options), draws_(world.stream(purpose::network)), ways_(std::size_t{hosts_max} * hosts_max) {}
+
+host_id network::add_host(const std::string& address) {
+  ATOLL_ASSERT(hosts_.size() < hosts_max, "a world has 64 nodes at most");
+  const auto id = static_cast<host_id>(hosts_.size());
+  hosts_.push_back({.address = address, .ports = {}});
+  for (host_id other = 0; other < id; ++other) {
+    way(id, other).latency = draws_.between(duration(0), options_.pair_latency_max);
+    way(other, id).latency = way(id, other).latency;
+  }
+  return id;
+}
+
+std::optional<host_id> network::find(host_id from, const std::string& address) const {
+  if (is_loopback(address) || is_any(address)) return from;
+  for (host_id h = 0; h < hosts_.size(); ++h) {
+    if (hosts_[h].address == address) return h;
+  }
+  return std::nullopt;
+}
+
+duration network::latency(host_id from, host_id to) {
+  if (from == to) return draws_.between(duration(1'000), duration(30'000));
+  if (draws_.happens(options_.slow_probability)) return draws_.between(options_.latency_max, options_.slow_max);
+  return way(from, to).latency + draws_.between(options_.latency_min, options_.latency_max);
+}
+
+time_point network::arrival(endpoint& from, host_id to) {
+  const time_point at = std::max(world_.now() + latency(from.host, to), way(from.host, to).clogged_until);
+  return from.last_arrival = std::max(at, from.last_arrival + duration(1));
+}
+
+void network::tell(const std::shared_ptr<endpoint>& e) {
+  if (e->owner == nullptr || e->dead || e->listed) return;
+  e->listed = true;
+  e->owner->has_ready(e);
+}
+
+template <class F>
+void network::for_each_between(host_id a, host_id b, F f) {
+  std::vector<std::shared_ptr<endpoint>> found;
+  for (const auto& each : endpoints_) {
+    if (auto e = each.lock(); e != nullptr && !e->dead && e->host == a && e->peer_host == b) found.push_back(std::move(e));
+  }
+  for (auto& e : found) f(e);
+}
+
+// --- What goes over a connection.
+
+std::size_t network::send(const std::shared_ptr<endpoint>& e, std::string_view bytes) {
+  const std::uint64_t room = e->window - (e->bytes_sent - e->bytes_peer_took);
+  std::uint64_t n = std::min<std::uint64_t>(room, bytes.size());
+  if (n > 1 && draws_.happens(0.2)) n = draws_.between(1, n);
+  e->bytes_sent += n;
+  travel(e, std::string(bytes.substr(0, n)), false);
+  return n;
+}
+
+void network::send_end(const std::shared_ptr<endpoint>& e) {
+  if (std::exchange(e->end_sent, true)) return;
+  travel(e, {}, true);
+}
+
+void network::travel(const std::shared_ptr<endpoint>& from, std::string piece, bool end) {
+  const auto come = [this, from, piece = std::move(piece), end] { arrive(from, piece, end); };
+  world_.at(arrival(*from, from->peer_host), come);
+}
+
+void network::arrive(const std::shared_ptr<endpoint>& from, std::string piece, bool end) {
+  // In order: behind what waits for the way, everything does.
+  if (!from->held.empty() || is_cut(from->host, from->peer_host) || hosts_[from->peer_host].state == host::state::silent) {
+    if (!from->dead) from->held.emplace_back(std::move(piece), end);
+    return;
+  }
+  const auto peer = from->peer.lock();
+  if (peer == nullptr || peer->dead || peer->closed || peer->broken != 0) {
+    if (peer == nullptr || peer->dead || !piece.empty()) {
+      world_.after(latency(from->peer_host, from->host), [this, from] {
+        if (!is_cut(from->peer_host, from->host)) break_here(from, ECONNRESET);
+      });
+    }
+    return;
+  }
+  if (!piece.empty() && draws_.happens(options_.reset_probability)) {
+    break_here(peer, ECONNRESET);
+    return reset_peer(peer);
+  }
+  world_.note(happening::bytes, peer->host, peer->connection, history::hash_of(piece) + (end ? 1 : 0));
+  peer->arrived += piece;
+  peer->ended = peer->ended || end;
+  tell(peer);
+}
+
+void network::took(const std::shared_ptr<endpoint>& e, std::size_t bytes) {
+  e->taken += bytes;
+  e->bytes_taken += bytes;
+  if (e->taken == e->arrived.size()) {
+    e->arrived.clear();
+    e->taken = 0;
+  }
+  // While half of the window is free the writer does not have to know.
+  const auto peer = e->peer.lock();
+  if (peer != nullptr && !peer->dead && peer->bytes_sent - peer->bytes_peer_took > peer->window / 2) answer(e);
+}
+
+void network::answer(const std::shared_ptr<endpoint>& reader) {
+  const auto come = [this, reader, taken = reader->bytes_taken] {
+    if (is_cut(reader->host, reader->peer_host)) {
+      reader->answer_lost = true;
+      return;
+    }
+    const auto writer = reader->peer.lock();
+    if (writer == nullptr || writer->dead) return;
+    writer->bytes_peer_took = std::max(writer->bytes_peer_took, taken);
+    tell(writer);
+  };
+  world_.after(latency(reader->host, reader->peer_host), come);
+}
+
+void network::reset_peer(const std::shared_ptr<endpoint>& e) {
+  const auto come = [this, e] {
+    if (is_cut(e->host, e->peer_host)) return;
+    if (const auto peer = e->peer.lock()) break_here(peer, ECONNRESET);
+  };
+  world_.at(arrival(*e, e->peer_host), come);
+}
+
+void network::break_here(const std::shared_ptr<endpoint>& e, int why) {
+  if (e->dead || e->closed || e->broken != 0) return;
+  e->broken = why;
+  world_.note(happening::connection, e->host, e->connection, static_cast<std::uint64_t>(why));
+  tell(e);
+}
+
+void network::close(const std::shared_ptr<endpoint>& e) {
+  if (std::exchange(e->closed, true) || e->dead) return;
+  e->owner = nullptr;
+  world_.note(happening::connection, e->host, e->connection, 1000);
+  if (e->broken != 0) return;
+  if (e->taken < e->arrived.size()) return reset_peer(e);
+  send_end(e);
+}
+
+void network::shut(const std::shared_ptr<endpoint>& e) {
+  if (e->closed || e->broken != 0) return;
+  e->ended = true;
+  send_end(e);
+  tell(e);
+}
+
+int network::park(std::shared_ptr<endpoint> e) {
+  e->owner = nullptr;
+  const int number = next_number_++;
+  parked_[number] = std::move(e);
+  return number;
+}
+
+std::shared_ptr<endpoint> network::unpark(int number) {
+  auto e = parked_.extract(number);
+  return e.empty() ? nullptr : std::move(e.mapped());
+}
+
+// --- How connections begin.
+
+result<std::shared_ptr<acceptor>> network::listen(host_id on, socket_owner& owner, const socket_address& address,
+                                                  std::size_t backlog) {
+  host& h = hosts_[on];
+  const auto what = "listen on " + address.to_string();
+  if (!is_any(address.host) && find(on, address.host) != on) return error::from_errno(EADDRNOTAVAIL, what);
+  std::uint16_t port = address.port;
+  const auto taken = [&h](std::uint16_t p) {
+    const auto it = h.ports.find(p);
+    return it != h.ports.end() && !it->second.expired() && !it->second.lock()->closed;
+  };
+  while (port == 0) {
+    const std::uint16_t candidate = h.next_port++;
+    if (h.next_port < 32768) h.next_port = 32768;
+    if (!taken(candidate)) port = candidate;
+  }
+  if (taken(port)) return error::from_errno(EADDRINUSE, what);
+  auto a = std::make_shared<acceptor>();
+  a->host = on;
+  a->owner = &owner;
+  a->address = {address.host, port};
+  a->backlog = std::max<std::size_t>(backlog, 1);
+  h.ports[port] = a;
+  return a;
+}
+
+void network::close(acceptor& a) {
+  if (std::exchange(a.closed, true)) return;
+  a.owner = nullptr;
+  hosts_[a.host].ports.erase(a.address.port);
+  for (auto& e : std::exchange(a.come, {})) {
+    break_here(e, ECONNRESET);
+    reset_peer(e);
+  }
+}
+
+std::shared_ptr<pending_connection> network::connect(host_id from, socket_owner& owner, const socket_address& to) {
+  auto p = std::make_shared<pending_connection>();
+  p->owner = &owner;
+  const auto target = find(from, to.host);
+  if (target) {
+    begin_connection(p, from, *target, to, duration(0));
+  } else {
+    world_.after(options_.latency_max, [p] {
+      p->failed = EHOSTUNREACH;
+      p->done = true;
+      if (p->owner != nullptr) p->owner->has_ready(p);
+    });
+  }
+  return p;
+}
+
+void network::begin_connection(const std::shared_ptr<pending_connection>& p, host_id from, host_id to,
+                               const socket_address& address, duration waited) {
+  const auto done = [p](int failed) {
+    p->failed = failed;
+    p->done = true;
+    if (p->owner != nullptr) p->owner->has_ready(p);
+  };
+  const auto try_again = [this, p, from, to, address, waited, done] {
+    const duration wait = waited + first_connect_retry;  // 1, 2, 4... s after the first
+    if (waited + wait > connect_gives_up_after) {
+      world_.after(connect_gives_up_after - waited, [done] { done(ETIMEDOUT); });
+    } else {
+      world_.after(wait, [this, p, from, to, address, waited, wait] {
+        if (p->owner != nullptr) begin_connection(p, from, to, address, waited + wait);
+      });
+    }
+  };
+  const auto there = [this, p, from, to, address, done, try_again] {
+    if (p->owner == nullptr) return;
+    host& h = hosts_[to];
+    if (unreachable(from, to)) return try_again();
+    const auto port = h.ports.find(address.port);
+    const auto a = port == h.ports.end() ? nullptr : port->second.lock();
+    const bool heard = a != nullptr && !a->closed && (from == to || !is_loopback(a->address.host));
+    const duration back = latency(to, from);
+    if (!heard) {
+      world_.note(happening::connection, from, to, ECONNREFUSED);
+      return world_.after(back, [done] { done(ECONNREFUSED); });
+    }
+    if (a->come.size() >= a->backlog) return try_again();
+    const std::uint64_t number = ++connections_;
+    auto near = std::make_shared<endpoint>(from, to, number);
+    auto far = std::make_shared<endpoint>(to, from, number);
+    near->peer = far;
+    far->peer = near;
+    near->own_address = {hosts_[from].address, hosts_[from].next_port};
+    hosts_[from].next_port = std::max<std::uint16_t>(hosts_[from].next_port + 1, 32768);
+    near->peer_address = {address.host, a->address.port};
+    far->own_address = near->peer_address;
+    far->peer_address = near->own_address;
+    near->window = draws_.between(options_.window_min, options_.window_max);
+    far->window = draws_.between(options_.window_min, options_.window_max);
+    if (endpoints_.size() >= endpoints_swept_at_) {
+      std::erase_if(endpoints_, [](const auto& e) { return e.expired(); });
+      endpoints_swept_at_ = 2 * endpoints_.size() + 64;
+    }
+    endpoints_.push_back(near);
+    endpoints_.push_back(far);
+    a->come.push_back(far);
+    world_.note(happening::connection, from, to, number << 16U);
+    if (!a->listed) {
+      a->listed = true;
+      a->owner->has_ready(a);
+    }
+    p->made = near;
+    world_.after(back, [this, p, done] {
+      if (p->owner == nullptr) {  // nobody waits for it any more
+        close(p->made);
+      } else {
+        done(0);
+      }
+    });
+  };
+  world_.after(latency(from, to), there);
+}
+
+// --- What breaks.
+
+void network::down(host_id h, host_end how) {
+  for (const auto& each : endpoints_) {
+    const auto e = each.lock();
+    if (e == nullptr || e->dead || e->host != h) continue;
+    const bool was_open = !e->closed && e->broken == 0;
+    e->dead = true;
+    e->owner = nullptr;
+    e->held.clear();
+    if (how == host_end::silent || !was_open) continue;
+    // What a kernel does with the sockets of a process that is gone.
+    if (e->taken < e->arrived.size()) {
+      reset_peer(e);
+    } else {
+      send_end(e);
+    }
+  }
+  for (auto& [number, e] : parked_) {
+    if (e->host == h) e->dead = true;
+  }
+  for (auto& [port, a] : hosts_[h].ports) {
+    if (const auto listening = a.lock()) {
+      listening->closed = true;
+      listening->owner = nullptr;
+    }
+  }
+  hosts_[h].ports.clear();
+  hosts_[h].state = how == host_end::silent ? host::state::silent : host::state::no_process;
+  for (host_id other = 0; other < hosts_.size(); ++other) reachability_changed(h, other);
+}
+
+void network::is_back(host_id h) {
+  if (hosts_[h].state != host::state::silent) return;
+  hosts_[h].state = host::state::no_process;
+  for (host_id other = 0; other < hosts_.size(); ++other) {
+    reachability_changed(h, other);
+    if (!unreachable(h, other)) {
+      resend(other, h);
+      find_half_open(other, h);
+    }
+  }
+}
+
+void network::reachability_changed(host_id a, host_id b) {
+  if (a == b) return;
+  time_point& since = way(a, b).unreachable_since;
+  if (!unreachable(a, b)) {
+    since = never;
+    way(b, a).unreachable_since = never;
+    return;
+  }
+  if (since != never) return;
+  since = world_.now();
+  way(b, a).unreachable_since = since;
+  for (const auto& [x, y] : {std::pair(a, b), std::pair(b, a)}) {
+    for_each_between(x, y, [this, when = since](const std::shared_ptr<endpoint>& e) {
+      world_.after(draws_.between(gone_after_min, gone_after_max), [this, e, when] {
+        if (way(e->host, e->peer_host).unreachable_since == when) break_here(e, ETIMEDOUT);
+      });
+    });
+  }
+}
+
+void network::cut(host_id from, host_id to) {
+  if (std::exchange(way(from, to).cut, true)) return;
+  world_.note(happening::fault, 0, from, to);
+  reachability_changed(from, to);
+}
+
+void network::mend(host_id from, host_id to) {
+  if (!std::exchange(way(from, to).cut, false)) return;
+  world_.note(happening::fault, 1, from, to);
+  reachability_changed(from, to);
+  resend(from, to);
+  if (unreachable(from, to)) return;
+  find_half_open(from, to);
+  find_half_open(to, from);
+}
+
+void network::resend(host_id a, host_id b) {
+  for_each_between(a, b, [this](const std::shared_ptr<endpoint>& e) {
+    if (e->held.empty() && !e->answer_lost) return;
+    world_.after(draws_.between(milliseconds(1), resend_after_max), [this, e] {
+      if (e->dead || is_cut(e->host, e->peer_host) || hosts_[e->peer_host].state == host::state::silent) return;
+      if (std::exchange(e->answer_lost, false)) answer(e);
+      for (auto& [piece, end] : std::exchange(e->held, {})) arrive(e, std::move(piece), end);
+    });
+  });
+}
+
+void network::find_half_open(host_id a, host_id b) {
+  for_each_between(a, b, [this](const std::shared_ptr<endpoint>& e) {
+    const auto peer = e->peer.lock();
+    const bool half = peer == nullptr || peer->dead || peer->broken != 0 || (peer->closed && !peer->end_sent);
+    if (!half || e->closed || e->broken != 0) return;
+    world_.after(draws_.between(duration(0), probe_after_max), [this, e] {
+      if (!unreachable(e->host, e->peer_host)) break_here(e, ECONNRESET);
+    });
+  });
+}
+
+void network::clog(host_id from, host_id to, time_point until) {
+  world_.note(happening::fault, 2, from, to);
+  way(from, to).clogged_until = std::max(way(from, to).clogged_until, until);
+}
+
+bool network::break_one(host_id a, host_id b) {
+  std::vector<std::shared_ptr<endpoint>> open;
+  for_each_between(a, b, [&open](const std::shared_ptr<endpoint>& e) {
+    if (!e->closed && e->broken == 0) open.push_back(e);
+  });
+  if (open.empty()) return false;
+  const std::uint64_t which = draws_.between(0, open.size() - 1);
+  break_here(open[which], ECONNRESET);
+  reset_peer(open[which]);
+  return true;
+}
+
+void network::heal() {
+  options_.reset_probability = 0;
+  for (host_id a = 0; a < hosts_.size(); ++a) {
+    for (host_id b = 0; b < hosts_.size(); ++b) {
+      way(a, b).clogged_until = time_point{};
+      mend(a, b);
+    }
+  }
+}
+
+}  // namespace atoll_root::atoll::sim
