@@ -7,6 +7,7 @@ option(ATOLL_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ATOLL_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(ATOLL_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
 option(ATOLL_INSTALL "Make install rules" ${PROJECT_IS_TOP_LEVEL})
+option(ATOLL_POINTS "Build in what actors/reactor/points.hh has for simulated worlds" OFF)
 set(ATOLL_SANITIZE "" CACHE STRING "Sanitizers: empty, address (with undefined) or thread")
 
 if(PROJECT_IS_TOP_LEVEL)

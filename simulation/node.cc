@@ -119,6 +119,7 @@ class node::shard_of {
     } else {
       s.logs.sink = &node_.parts_->silence;
     }
+    s.points = node_.options_.points;
     // As deep as on a shard's own thread, from here on: what the stack held before must make no difference.
     constexpr std::uintptr_t stack_bytes = std::uintptr_t{1} << 20U;
     s.stack_floor = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - stack_bytes;

@@ -47,6 +47,7 @@ class node {
     std::int64_t drift_ppm = 0;
     std::uint64_t seed = 1;
     bool logs = false;
+    sim_points* points = nullptr;
   };
 
   node(engine& world, network& net, const pace_options& pace, const start_options& options, const main_of_node& main);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <atoll/actors/reactor/points.hh>
 #include <atoll/simulation/guard.hh>
 
 namespace atoll_root::atoll::sim {
@@ -19,6 +20,47 @@ using std::chrono::seconds;
 constexpr wall_time first_day = std::chrono::sys_days(std::chrono::year(2000) / 1 / 1);
 
 }  // namespace
+
+/// What happens at the points of all nodes.
+class world_points final : public sim_points {
+ public:
+  world_points(engine& of) : world_(of), draws_(of.stream(purpose::points)) {
+    if (const char* chosen = std::getenv("ATOLL_MUTANT"); chosen != nullptr) mutant_ = std::atoi(chosen);
+  }
+
+  bool fires(std::uint64_t place, double probability) noexcept override {
+    if (!on) return false;
+    constexpr double active_probability = 0.25;
+    chance of_place = world_.stream(purpose::points, place);
+    if (!of_place.happens(active_probability)) return false;
+    return draws_.happens(probability);
+  }
+  std::uint64_t knob(std::uint64_t name, std::uint64_t value, std::uint64_t least, std::uint64_t most) noexcept override {
+    chance of_knob = world_.stream(purpose::points, name);
+    if (!of_knob.happens(0.5)) return value;
+    const bool extreme = of_knob.happens(0.3);
+    return extreme ? (of_knob.happens(0.5) ? least : most) : of_knob.between(least, most);
+  }
+  void hit(std::string_view name) noexcept override { hits.emplace(name); }
+  [[noreturn]] void broken(std::string_view why, std::string_view file, std::uint32_t line) noexcept override {
+    forbidden(fmt::format("what must always hold does not ({}, {}:{})", why, file, line).c_str());
+  }
+  [[nodiscard]] int mutant() const noexcept override { return mutant_; }
+
+  bool on = true;
+  std::set<std::string> hits;
+
+ private:
+  engine& world_;
+  chance draws_;
+  int mutant_ = 0;
+};
+
+extern "C" {
+// The linker's: where the names of ATOLL_SOMETIMES lie, if there are any.
+[[gnu::weak]] extern const char* const __start_atoll_sometimes;  // NOLINT(bugprone-reserved-identifier)
+[[gnu::weak]] extern const char* const __stop_atoll_sometimes;   // NOLINT(bugprone-reserved-identifier)
+}
 
 struct world::parts {
   parts(std::uint64_t seed, const world_options& its_options)
@@ -65,6 +107,7 @@ struct world::parts {
   chance test;
   std::vector<place> places;
   std::vector<std::unique_ptr<node>> graves;  // what crashed nodes had
+  world_points of_nodes{world};
   chaos_options chaos{};
   std::uint64_t chaos_number = 0;  // of the one under way; what others planned is not held
   bool chaos_on = false;
@@ -87,6 +130,24 @@ duration world::elapsed() const noexcept { return parts_->world.now().time_since
 chance& world::random() noexcept { return parts_->test; }
 const history& world::past() const noexcept { return parts_->world.past(); }
 void world::note(std::string_view text) { parts_->world.note(happening::note, history::hash_of(text)); }
+void world::trace_to(std::FILE* file, std::uint64_t from, std::uint64_t to) {
+  auto& past = parts_->world.past();
+  past.tell = [file, from, to, &past](time_point at, happening what, std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+    if (past.happenings() <= from || past.happenings() > to) return;
+    const outside_world real;
+    fmt::print(file, "{} {:.9f} {} {:#x} {:#x} {:#x} {:#x}\n", past.happenings(),
+               std::chrono::duration<double>(at.time_since_epoch()).count(),
+               happening_names[static_cast<std::size_t>(what)], a, b, c, past.hash());
+  };
+}
+const std::set<std::string>& world::points_hit() const noexcept { return parts_->of_nodes.hits; }
+std::vector<std::string> world::all_points() {
+  const auto* const begin = &__start_atoll_sometimes;
+  const auto* const end = &__stop_atoll_sometimes;
+  std::set<std::string> names;
+  for (const auto* each = begin; each != end; ++each) names.emplace(*each);
+  return {names.begin(), names.end()};
+}
 std::size_t world::nodes() const noexcept { return parts_->places.size(); }
 network_options& world::network() noexcept { return parts_->net.options(); }
 
@@ -106,6 +167,7 @@ void world::parts::start(node_id n) {
   how.wall = first_day + world.now().time_since_epoch() + p.wall_offset;
   how.drift_ppm = p.drift_ppm;
   how.seed = seed;
+  how.points = &of_nodes;
   how.logs = std::getenv("ATOLL_SIM_LOG") != nullptr;
   if (p.process) graves.push_back(std::move(p.process));
   p.down_by_chaos = false;
@@ -174,6 +236,16 @@ std::string world::dump_tasks() const {
   std::string text;
   for (const auto& p : parts_->places) {
     if (p.process) text += p.process->dump_tasks();
+  }
+  return text;
+}
+
+std::string world::left_behind() const {
+  std::string text;
+  for (node_id n = 0; n < parts_->places.size(); ++n) {
+    const auto& p = parts_->places[n];
+    if (!p.process || p.process->has_crashed()) continue;
+    if (const auto left = p.process->left_behind(); left > 0) text += fmt::format("node {}: {}\n", n, left);
   }
   return text;
 }
@@ -324,6 +396,7 @@ chaos_options world::some_chaos() {
 
 void world::heal() {
   auto& p = *parts_;
+  p.of_nodes.on = false;
   ++p.chaos_number;
   p.net.heal();
   for (node_id n = 0; n < p.places.size(); ++n) {
@@ -334,6 +407,7 @@ void world::heal() {
 // --- Time.
 
 void world::parts::step() {
+  if (world.now().time_since_epoch() > options.time_max) throw stuck("the world's time is over");
   const world_runs closed;
   world.step();
 }

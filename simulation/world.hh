@@ -20,8 +20,10 @@
 
 #include <functional>
 #include <initializer_list>
+#include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -66,6 +68,7 @@ struct world_options {
   network_options network{};
   pace_options pace{};
   std::int64_t drift_max_ppm = 200;
+  duration time_max = std::chrono::hours(24);  // of the world's; past it run_for() and the like throw stuck
 };
 
 class world {
@@ -81,6 +84,12 @@ class world {
   /// For the test's own choices.
   [[nodiscard]] chance& random() noexcept;
   [[nodiscard]] const history& past() const noexcept;
+  /// A line for each thing that happens from number `from` on and before `to`.
+  void trace_to(std::FILE* file, std::uint64_t from = 0, std::uint64_t to = UINT64_MAX);
+  /// The ATOLL_SOMETIMES points that were hit (actors/reactor/points.hh).
+  [[nodiscard]] const std::set<std::string>& points_hit() const noexcept;
+  /// All of them in this program, where it was built with points.
+  [[nodiscard]] static std::vector<std::string> all_points();
   /// Says something of the test's into the history, where it differs.
   void note(std::string_view text);
 
@@ -104,6 +113,8 @@ class world {
   void set_clock_drift(node_id n, std::int64_t ppm);
   void step_wall_clock(node_id n, duration by);
   [[nodiscard]] std::string dump_tasks() const;
+  /// What nodes that did not crash left: failed futures that nobody read, scopes destroyed while their work ran. Empty: nothing.
+  [[nodiscard]] std::string left_behind() const;
 
   // The network.
   void cut(node_id from, node_id to);

@@ -34,6 +34,7 @@ class poller_list;
 class metrics_registry;
 class ticker;
 class shard_memory;
+class sim_points;
 struct shard;
 namespace detail {
 struct coroutine_base;
@@ -102,6 +103,7 @@ struct shard {
   poller_list* pollers = nullptr;
   metrics_registry* metrics = nullptr;
   shard_memory* memory = nullptr;
+  sim_points* points = nullptr;  // of a simulated world; null elsewhere
   rng random;
   std::uint64_t failures_abandoned = 0;
   std::uint64_t scopes_leaked = 0;
