@@ -118,7 +118,8 @@ future<> what_is_no_address_is_refused() {
   const auto listening = this_shard().io->listen({"localhost", 0}, {});
   ATOLL_REQUIRE(!listening);
   EXPECT_EQ(listening.error().code(), status_code::invalid_argument);
-  const auto connecting = co_await as_result(this_shard().io->connect({"nowhere", 1}));
+  const socket_address nowhere{"nowhere", 1};
+  const auto connecting = co_await as_result(this_shard().io->connect(nowhere));
   ATOLL_REQUIRE(!connecting);
   EXPECT_EQ(connecting.error().code(), status_code::invalid_argument);
 }
