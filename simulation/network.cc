@@ -151,6 +151,7 @@ void network::reset_peer(const std::shared_ptr<endpoint>& e) {
 void network::break_here(const std::shared_ptr<endpoint>& e, int why) {
   if (e->dead || e->closed || e->broken != 0) return;
   e->broken = why;
+  e->held.clear();  // what was not there yet is not sent again
   world_.note(happening::connection, e->host, e->connection, static_cast<std::uint64_t>(why));
   tell(e);
 }

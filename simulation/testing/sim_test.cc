@@ -77,6 +77,8 @@ struct trace_range {
 /// Runs a seed in this process; true where nothing went wrong.
 bool run_seed(const body_function& body, const world_options& options, std::uint64_t seed, const trace_range& trace,
               report& told, std::vector<std::uint64_t>& snapshots, std::set<std::string>& points) {
+  const auto* const result = ::testing::UnitTest::GetInstance()->current_test_info()->result();
+  const int parts_before = result->total_part_count();  // those of other seeds, which this process was copied with
   world w(seed, options);
   std::FILE* file = nullptr;
   if (!trace.file.empty()) {
@@ -97,7 +99,10 @@ bool run_seed(const body_function& body, const world_options& options, std::uint
   told.snapshots = snapshots.size();
   told.finished = 1;
   points = w.points_hit();
-  return !::testing::Test::HasFailure();
+  for (int i = parts_before; i < result->total_part_count(); ++i) {
+    if (result->GetTestPartResult(i).failed()) return false;
+  }
+  return true;
 }
 
 void write_all(int fd, const void* bytes, std::size_t size) {

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// A cluster of nodes that call each other while things go wrong. What must hold is checked by a book that all nodes write into:
+// it lies outside the world.
+#include <map>
+#include <memory>
+
+#include <atoll/actors/future/combinators.hh>
+#include <atoll/actors/future/sleep.hh>
+#include <atoll/actors/sync/scope.hh>
+#include <atoll/rpc/cluster.hh>
+#include <atoll/sharding/app.hh>
+#include <atoll/sharding/sharded.hh>
+#include <atoll/simulation/testing/sim_test.hh>
+
+using namespace std::chrono_literals;
+using atoll::as_result;
+using atoll::future;
+using atoll::status_code;
+namespace sim = atoll::sim;
+
+namespace {
+
+/// What became of one call.
+struct entry {
+  int begun = 0;
+  int ended = 0;
+  bool answered = false;  // its caller has an outcome:
+  status_code code = status_code::ok;
+};
+
+struct book {
+  std::map<std::uint64_t, entry> calls;
+  std::uint64_t next = 0;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> good;  // answers by (from, to)
+  std::map<std::string, std::uint64_t> last_of_line;
+};
+// The world's onlooker: one a seed, and a seed has a process.
+book* the_book = nullptr;  // NOLINT
+
+class ledger {
+ public:
+  /// `line`: those of one are sent one after the other, and must begin so.
+  future<std::uint64_t> add(std::uint64_t id, std::string line, std::uint32_t ms) {
+    auto& e = the_book->calls[id];
+    ++e.begun;
+    EXPECT_LE(e.begun, 1) << "call " << id << " was carried out twice";
+    const auto left = atoll::current_deadline() - atoll::mono_now();
+    EXPECT_LT(left, 2s) << "the caller's deadline did not come along";
+    // One that its caller has given up may begin late, where it went over another connection.
+    if (!e.answered) {
+      auto& last = the_book->last_of_line[line];
+      EXPECT_LT(last, id) << "calls of " << line << " began in another order";
+      last = id;
+    }
+    if (ms > 0) co_await atoll::sleep(std::chrono::milliseconds(ms));
+    ++e.ended;
+    co_return id * 3;
+  }
+};
+ATOLL_SERVICE(ledger, "test.v1.Ledger", ATOLL_METHOD(add, id, line, ms));
+
+atoll::cluster_options options_of(const sim::world& world, std::uint32_t self, std::uint32_t nodes) {
+  atoll::cluster_options options;
+  options.self = self;
+  for (std::uint32_t n = 0; n < nodes; ++n) options.peers.push_back({n, world.address(n, 7000)});
+  return options;
+}
+
+struct load {
+  atoll::duration pause = 20ms;    // between two calls of a caller
+  atoll::duration timeout_max = 500ms;
+  std::uint32_t work_max_ms = 20;  // of a call
+  bool may_fail = true;
+  atoll::duration late_max = 100ms;  // an outcome after its call's deadline
+};
+
+void check(const atoll::result<std::uint64_t>& outcome, std::uint64_t id, const load& how) {
+  entry& e = the_book->calls[id];
+  EXPECT_FALSE(e.answered) << "two outcomes of call " << id;
+  e.answered = true;
+  if (outcome) {
+    EXPECT_EQ(*outcome, id * 3) << "the answer of another call";
+    EXPECT_EQ(e.begun, 1) << "an answer to what was not carried out";
+    EXPECT_EQ(e.ended, 1);
+    return;
+  }
+  EXPECT_TRUE(how.may_fail) << outcome.error().to_string();
+  const auto code = e.code = outcome.error().code();
+  EXPECT_TRUE(code == status_code::unavailable || code == status_code::deadline_exceeded || code == status_code::cancelled)
+      << outcome.error().to_string();
+}
+
+/// Calls one node again and again, until this one stops.
+future<> call_often(atoll::cluster_ref cluster, std::uint32_t self, std::uint32_t to, std::uint32_t caller, load how) {
+  const std::string line = std::to_string(self) + "." + std::to_string(caller) + "." + std::to_string(to) + "/" +
+                           std::to_string(++the_book->next);
+  auto& random = atoll::this_shard().random;
+  while (atoll::cancellation() == nullptr) {
+    const auto shard = static_cast<atoll::shard_id>(caller % 2);
+    const std::uint64_t id = ++the_book->next;
+    const auto timeout = 1ms + atoll::duration(static_cast<std::int64_t>(
+                                   random.below(static_cast<std::uint64_t>(how.timeout_max.count()))));
+    const auto work = static_cast<std::uint32_t>(random.below(how.work_max_ms + 1));
+    const auto began = atoll::mono_now();
+    auto outcome = co_await as_result(cluster.ref<ledger>(to, shard).within(timeout).add(id, line, work));
+    check(outcome, id, how);
+    if (outcome) ++the_book->good[{self, to}];
+    EXPECT_LT(atoll::mono_now() - began, timeout + how.late_max) << "an outcome long after the deadline";
+    const auto pause = 1 + random.below(static_cast<std::uint64_t>(how.pause.count()));
+    static_cast<void>(co_await as_result(atoll::sleep(atoll::duration(static_cast<std::int64_t>(pause)))));
+  }
+}
+
+future<int> run_node(atoll::cluster_options options, load how) {
+  const auto self = options.self;
+  const auto peers = options.peers;
+  atoll::cluster cluster(std::move(options));
+  atoll::sharded<ledger> ledgers;
+  co_await ledgers.start();
+  co_await cluster.start();
+  co_await cluster.serve(ledgers.ref());
+  atoll::scope callers("callers");
+  for (const auto& peer : peers) {
+    if (peer.id == self) continue;
+    for (std::uint32_t caller = 0; caller < 2; ++caller) {
+      callers.spawn(&call_often, cluster.ref_to_self(), self, peer.id, caller, how);
+    }
+  }
+  co_await atoll::stop_signal();
+  co_await callers.stop();
+  co_await cluster.stop();
+  co_await ledgers.stop();
+  co_return 0;
+}
+
+std::vector<sim::node_id> add_cluster(sim::world& world, std::uint32_t nodes, load how) {
+  std::vector<sim::node_id> all;
+  for (std::uint32_t n = 0; n < nodes; ++n) {
+    all.push_back(world.add_node({.shards = 2}, [&world, n, nodes, how] { return run_node(options_of(world, n, nodes), how); }));
+  }
+  return all;
+}
+
+/// Each node gets answers from each other one within that time.
+bool all_talk(sim::world& world, std::uint32_t nodes, atoll::duration within) {
+  the_book->good.clear();
+  const auto all_have = [nodes] { return the_book->good.size() == std::size_t{nodes} * (nodes - 1); };
+  return world.run_until(all_have, within);
+}
+
+void stop_all(sim::world& world, const std::vector<sim::node_id>& nodes) {
+  for (const auto n : nodes) world.stop(n);
+  world.run_until_ended(nodes, 2min);
+}
+
+ATOLL_SIM_TEST(rpc, calls_go_to_every_node) {
+  book b;
+  the_book = &b;
+  const auto nodes = add_cluster(world, 3, {});
+  EXPECT_TRUE(all_talk(world, 3, 30s));
+  stop_all(world, nodes);
+}
+
+ATOLL_SIM_TEST(rpc, survives_chaos) {
+  book b;
+  the_book = &b;
+  const auto count = static_cast<std::uint32_t>(world.random().between(2, 4));
+  const auto chaos = world.some_chaos();
+  load how;
+  if (chaos.pauses > 0s) how.late_max = 1h;  // who is paused is late
+  const auto nodes = add_cluster(world, count, how);
+  world.run_for(1s);
+  world.begin_chaos(chaos);
+  world.run_for(20s);
+  world.heal();
+  EXPECT_TRUE(all_talk(world, count, 2min)) << "not all nodes found each other again\n" << world.dump_tasks();
+  stop_all(world, nodes);
+}
+
+ATOLL_SIM_TEST(rpc, a_node_that_stops_answers_what_it_serves) {
+  book b;
+  the_book = &b;
+  // Long enough that only an outcome that was lost is late, and the node that is asked does not fail by itself.
+  const load patient{.pause = 5ms, .timeout_max = 1500ms, .work_max_ms = 30};
+  const auto nodes = add_cluster(world, 2, patient);
+  EXPECT_TRUE(all_talk(world, 2, 30s));
+  world.run_for(world.random().between(atoll::duration(0), atoll::duration(500ms)));
+  world.stop(nodes[0]);
+  world.run_until_ended({nodes[0]}, 1min);
+  world.run_for(5s);
+  for (const auto& [id, e] : b.calls) {
+    EXPECT_TRUE(e.begun == 0 || e.code != status_code::unavailable) << "call " << id << " was begun and then dropped";
+  }
+  world.start(nodes[0]);
+  EXPECT_TRUE(all_talk(world, 2, 1min));
+  stop_all(world, nodes);
+}
+
+}  // namespace
