@@ -6,6 +6,7 @@
 #include <new>
 
 #include <atoll/actors/future/cancel.hh>
+#include <atoll/actors/reactor/points.hh>
 
 namespace atoll_root::atoll::rpc {
 namespace {
@@ -44,6 +45,7 @@ future<> connection::send_out() {
     auto sent = co_await as_result(stream_->write_all(sending_));
     if (sent) counts_->bytes_sent += sending_.size();
     sending_.clear();
+    if (ATOLL_MUTANT(13)) out_.clear();
     if (!sent) close(std::move(sent).error());
   }
   if (closed()) out_.clear();
@@ -74,7 +76,7 @@ void connection::make_room() {
     in_end_ -= in_begin_;
     in_begin_ = 0;
   }
-  in_.resize(std::max(in_bytes_least, in_end_ * 2));
+  in_.resize(std::max(ATOLL_KNOB(connection_in_bytes, in_bytes_least, 64, in_bytes_least), in_end_ * 2));
 }
 
 std::optional<error> connection::take_frames(const handler& on_frame) {
@@ -83,7 +85,10 @@ std::optional<error> connection::take_frames(const handler& on_frame) {
     const std::string_view unread(in_.data() + in_begin_, in_end_ - in_begin_);
     const auto header = parse_header(unread);
     if (!header) return header.error();
-    if (unread.size() < header_bytes + header->body_bytes) break;
+    if (unread.size() < header_bytes + header->body_bytes) {
+      ATOLL_SOMETIMES("rpc: a frame came in pieces");
+      break;
+    }
     const auto body = unread.substr(header_bytes, header->body_bytes);
     if (auto failed = on_frame({header->kind, header->call_id, body})) return failed;
     in_begin_ += header_bytes + header->body_bytes;
@@ -125,7 +130,8 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
       co_await end_with(std::move(*failed));
       break;
     }
-    if (role_ == role::serves && unsent_bytes() > unsent_bytes_pause) {
+    if (role_ == role::serves && unsent_bytes() > ATOLL_KNOB(connection_pause, unsent_bytes_pause, 1, unsent_bytes_pause)) {
+      ATOLL_SOMETIMES("rpc: a server stopped reading until its replies had gone");
       co_await flushed();
       continue;
     }

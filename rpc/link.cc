@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/reactor/points.hh>
 
 namespace atoll_root::atoll::rpc {
 
@@ -99,11 +100,13 @@ future<std::string> link::call(const remote_method& method, std::uint64_t key_ha
   const std::uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
   calls_[slot] = pending;
-  if (++generation_ == 0) ++generation_;  // call id 0 is the connection's own
+  if (!ATOLL_MUTANT(7) || generation_ == 0) ++generation_;
+  if (generation_ == 0) ++generation_;  // call id 0 is the connection's own
   pending->id = (std::uint64_t{generation_} << 32) | slot;
   this_shard().timers->arm(*pending, deadline);
   if (call_context* context = this_shard().context) context->add(*pending);
-  if (pending->depth == 0 && (in_flight_ >= calls_in_flight_max || !waiting_.empty())) {
+  if (pending->depth == 0 && (in_flight_ >= in_flight_max() || !waiting_.empty())) {
+    ATOLL_SOMETIMES("rpc: a call waited for a place on its link");
     waiting_.push_back(*pending);
   } else if (auto failed = place(*pending)) {
     drop(*pending);
@@ -121,7 +124,7 @@ std::optional<error> link::place(pending_call& call) noexcept {
 }
 
 void link::place_waiting() noexcept {
-  while (in_flight_ < calls_in_flight_max && !waiting_.empty()) {
+  while (in_flight_ < in_flight_max() && !waiting_.empty()) {
     auto& next = static_cast<pending_call&>(*waiting_.pop_front());
     if (auto failed = place(next)) {
       drop(next);
@@ -130,7 +133,10 @@ void link::place_waiting() noexcept {
   }
 }
 
+std::uint32_t link::in_flight_max() noexcept { return ATOLL_KNOB(link_calls, calls_in_flight_max, 1, calls_in_flight_max); }
+
 std::optional<error> link::put_call(pending_call& call) noexcept {
+  if (ATOLL_BUGGIFY(0.002)) connection_->close(error(status_code::unavailable, "the connection broke"));
   std::string& out = connection_->out();
   const std::size_t before = out.size();
   try {
@@ -172,7 +178,7 @@ void link::write_call(pending_call& call) {
   call.sent = true;
   method_ids_told_ = static_cast<std::uint32_t>(method_ids_.size());
   connection_->flush_soon();
-  call.request = std::string();
+  if (!ATOLL_MUTANT(5)) call.request = std::string();
 }
 
 void link::drop(pending_call& call) noexcept {
@@ -191,6 +197,7 @@ void link::forget(pending_call& call) noexcept {
 void link::finish(std::uint64_t call_id, result<std::string> outcome) {
   const auto slot = static_cast<std::uint32_t>(call_id);
   if (slot >= calls_.size() || calls_[slot] == nullptr || calls_[slot]->id != call_id) {
+    ATOLL_SOMETIMES("rpc: a reply came after its call's end");
     return;  // the call's deadline came first
   }
   pending_call& call = *calls_[slot];
@@ -278,6 +285,7 @@ std::optional<error> link::on_frame(const frame& f) {
     case frame_kind::pong:
       return std::nullopt;
     case frame_kind::goaway:
+      ATOLL_SOMETIMES("rpc: a peer said that it stops");
       goaway_ = true;
       last_failure_ = error(status_code::unavailable, "it is stopping");
       return std::nullopt;
@@ -302,6 +310,13 @@ void link::connection_ended(const error& why) {
                            "): " + std::string(why.message());
   const error unsent(status_code::unavailable, what);
   const error broken(status_code::unavailable, what + "; whether the call was carried out is unknown");
+  if (was_up) ATOLL_SOMETIMES("rpc: a connection was lost");
+  if (ATOLL_MUTANT(5) && was_up && state_ == state::idle) {
+    for (auto* each : calls_) {
+      if (each != nullptr && each->sent && !each->turn::linked()) unsent_.push_back(*each);
+    }
+    return connect_if_idle();
+  }
   for (std::size_t slot = 0; slot < calls_.size(); ++slot) {
     if (calls_[slot] != nullptr) finish(calls_[slot]->id, calls_[slot]->sent ? broken : unsent);
   }

@@ -79,6 +79,8 @@ class link : public std::enable_shared_from_this<link> {
   /// The call is under way: now, or when the link is up. The failure where it can't be.
   std::optional<error> place(pending_call& call) noexcept;
   void place_waiting() noexcept;
+  /// calls_in_flight_max, but in simulated worlds.
+  static std::uint32_t in_flight_max() noexcept;
   [[nodiscard]] std::optional<error> put_call(pending_call& call) noexcept;
   void write_call(pending_call& call);
   [[nodiscard]] std::optional<error> refusal() const;

@@ -8,6 +8,7 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/sleep.hh>
+#include <atoll/actors/reactor/points.hh>
 #include <atoll/actors/sync/condition_variable.hh>
 
 namespace atoll_root::atoll::rpc {
@@ -65,7 +66,7 @@ class server::session : public std::enable_shared_from_this<session> {
 
   /// Waits until no call is being served and all replies are sent, at most until then; and closes.
   future<> drain(time_point until) {
-    while (in_flight_ > 0 && !link().closed() && mono_now() < until) {
+    while (in_flight_ > (ATOLL_MUTANT(6) ? 1U : 0U) && !link().closed() && mono_now() < until) {
       static_cast<void>(co_await idle_.wait_for(until - mono_now()));
     }
     while (link().unsent_bytes() > 0 && !link().closed() && mono_now() < until) {
@@ -98,6 +99,7 @@ class server::session : public std::enable_shared_from_this<session> {
       return fail(f.call_id, error(status_code::resource_exhausted, "too many calls under way on this connection"));
     }
     if (owner_.stopping_) {
+      ATOLL_SOMETIMES("rpc: a call came to a node that stops");
       return fail(f.call_id, error(status_code::unavailable, "the node is stopping"));
     }
     call_values values;
@@ -107,6 +109,9 @@ class server::session : public std::enable_shared_from_this<session> {
       // What doesn't fit a duration is some 292 years away.
       constexpr std::uint64_t longest_us = std::numeric_limits<std::int64_t>::max() / 1000;
       values.deadline = saturating_add(mono_now(), std::chrono::microseconds(std::min(call.timeout_us, longest_us)));
+    }
+    if (ATOLL_MUTANT(1) && f.call_id % 32 == 0) {
+      static_cast<void>(serve_call(f.call_id, **method, call, values, f.body.size()));
     }
     static_cast<void>(serve_call(f.call_id, **method, call, values, f.body.size()));
   }
@@ -157,6 +162,7 @@ class server::session : public std::enable_shared_from_this<session> {
     auto outcome = co_await as_result(with_context(values, [&binding, method, &call] {
       return method->call(*binding->core, this_shard_id(), call.key_hash, call.request);
     }));
+    if (ATOLL_BUGGIFY()) co_await sleep(std::chrono::microseconds(this_shard().random.below(2'000)));
     --in_flight_;
     request_bytes_ -= bytes;
     if (!outcome) {

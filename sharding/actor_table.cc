@@ -7,6 +7,7 @@
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/memory/shard_memory.hh>
 #include <atoll/actors/metrics/shard_metrics.hh>
+#include <atoll/actors/reactor/points.hh>
 
 namespace atoll_root::atoll::detail {
 namespace {
@@ -73,6 +74,7 @@ future<> actor_table_base::run_hook(future<> (*hook)(actor_entry& e), actor_entr
 }
 
 void actor_table_base::begin_use(actor_entry& e) noexcept {
+  if (e.leaving_) ATOLL_SOMETIMES("actors: one was used after it was asked to leave");
   e.leaving_ = false;
   if (e.uses_++ == 0) e.unlink();
 }

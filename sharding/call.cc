@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/reactor/points.hh>
 #include <atoll/sharding/call_streams.hh>
 #include <atoll/sharding/outbox.hh>
 #include <atoll/sharding/service_site.hh>
@@ -70,7 +71,7 @@ void call_message::take_over(call_context& context, bool one_way) noexcept {
     has_extras_ = true;
   }
   if (one_way) return;
-  deadline_ = values.deadline;
+  if (!ATOLL_MUTANT(4)) deadline_ = values.deadline;
   if (!context.own_holds().any() && !context.holders()) return;
   if (auto chain = holders_of(context)) {
     extras().holders = std::move(chain);
@@ -141,8 +142,11 @@ call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
     if (entered_) --site->stats->method(method_).in_queue;
     if (place_ == place::has_turn) site->turns_of(bounds_)->arrived(its_turn().key);  // called from the queue
   }
-  if (is_given_up()) return refuse(error(given_up_));
-  if (deadline_ != never && deadline_ <= coarse_now())
+  if (is_given_up() && !ATOLL_MUTANT(11)) {
+    ATOLL_SOMETIMES("calls: one was given up before it began");
+    return refuse(error(given_up_));
+  }
+  if (deadline_ != never && deadline_ <= coarse_now() && !ATOLL_MUTANT(11))
     return refuse(error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
   try {
     if (site != nullptr) {
@@ -233,6 +237,7 @@ void call_message::end_turn() noexcept {
 void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
   shard& here = this_shard();
   auto& local = local_sharding();
+  if (ATOLL_MUTANT(2) && task::context && task::context->reason() != nullptr) return;
   if (place_ == place::has_turn) [[unlikely]]
     end_turn();
   if (core_ != nullptr) {
@@ -375,6 +380,7 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
         message.core_->here().turns_of(message.bounds_)->give_up(message.its_turn().key);
       break;
     case call_message::progress::running:
+      ATOLL_SOMETIMES("calls: one was given up while it was served");
       if (message.task::context) message.task::context->cancel(error(why, "the caller has given the call up"));
       break;
     case call_message::progress::over:

@@ -8,6 +8,8 @@
 #include <new>
 #include <type_traits>
 
+#include <atoll/actors/reactor/points.hh>
+
 namespace atoll_root::atoll {
 
 lane::~lane() {
@@ -28,6 +30,10 @@ bool lane::publish() noexcept {
     line& l = (*lines)[tail_ % ring_lines];
     // Acquire: the receiver's reads of the old pointers come before our writes of new ones.
     if (l.count.load(std::memory_order_acquire) != 0) break;
+    if (ATOLL_BUGGIFY()) {
+      ATOLL_SOMETIMES("lanes: a ring was full");
+      break;
+    }
     const std::size_t n = std::min(unpublished_count_, tasks_a_line);
     for (std::size_t i = 0; i < n; ++i) l.tasks[i] = &unpublished_.pop();
     l.count.store(n, std::memory_order_release);

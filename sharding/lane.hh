@@ -46,6 +46,8 @@ class lane {
   /// Makes what was pushed visible to the receiver as far as the ring has room; true if anything was.
   bool publish() noexcept;
 
+  /// Lines that were published.
+  [[nodiscard]] std::size_t publishes() const noexcept { return tail_; }
   /// Tasks pushed and not yet published.
   [[nodiscard]] std::size_t unpublished() const noexcept { return unpublished_count_; }
 

@@ -60,7 +60,7 @@ std::uint8_t outbox::enter_nested(std::uint32_t level) noexcept {
     return deep;
   }
   line& l = line_of(level);
-  if (l.in_flight >= calls_in_flight_max || !l.waiting.empty()) return no_place;
+  if (l.in_flight >= in_flight_max() || !l.waiting.empty()) return no_place;
   ++in_flight_;
   ++l.in_flight;
   return static_cast<std::uint8_t>(level);
@@ -79,7 +79,17 @@ void outbox::returned_nested(std::uint8_t place) noexcept {
 
 void outbox::wait(call_caller& call) noexcept {
   outbox_hook& place = call;
-  line_of(call.level()).waiting.push_back(place);
+  ATOLL_SOMETIMES("lanes: a call waited for a place");
+  if (call.level() > 1) ATOLL_SOMETIMES("lanes: a nested call waited for a place");
+  auto& waiting = line_of(call.level()).waiting;
+  if (ATOLL_MUTANT(3) && !waiting.empty()) {
+    outbox_hook& first = waiting.front();
+    first.unlink();
+    waiting.push_back(place);
+    waiting.push_back(first);
+  } else {
+    waiting.push_back(place);
+  }
   ++waiting_count_;
 }
 
@@ -92,7 +102,7 @@ bool outbox::withdraw(call_caller& call) noexcept {
 }
 
 void outbox::send_waiting(line& l, std::uint8_t place) noexcept {
-  while (l.in_flight < calls_in_flight_max && !l.waiting.empty()) {
+  while (l.in_flight < in_flight_max() && !l.waiting.empty()) {
     call_caller& call = static_cast<call_caller&>(*l.waiting.pop_front());
     --waiting_count_;
     ++in_flight_;

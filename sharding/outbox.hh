@@ -17,6 +17,7 @@
 #include <memory>
 
 #include <atoll/actors/base/intrusive_list.hh>
+#include <atoll/actors/reactor/points.hh>
 #include <atoll/actors/reactor/shard.hh>
 #include <atoll/sharding/call.hh>
 #include <atoll/sharding/service_stats.hh>
@@ -34,6 +35,11 @@ class outbox {
   static constexpr std::uint32_t levels = 64;
   static constexpr std::uint32_t deep_in_flight_max = 8192;
 
+  /// calls_in_flight_max, but in simulated worlds.
+  static std::uint32_t in_flight_max() noexcept {
+    return ATOLL_KNOB(lane_calls, calls_in_flight_max, 1, calls_in_flight_max);
+  }
+
   /// What enter() gives where the call has to wait.
   static constexpr std::uint8_t no_place = 0;
 
@@ -42,7 +48,7 @@ class outbox {
   /// Gives a call a place now, or no_place: it has to wait().
   std::uint8_t enter(std::uint32_t level) noexcept {
     if (level != 1) return enter_nested(level);
-    if (first_.in_flight >= calls_in_flight_max || !first_.waiting.empty()) [[unlikely]]
+    if (first_.in_flight >= in_flight_max() || !first_.waiting.empty()) [[unlikely]]
       return no_place;
     ++first_.in_flight;
     ++in_flight_;

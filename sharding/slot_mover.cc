@@ -4,6 +4,7 @@
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/cancel.hh>
+#include <atoll/actors/reactor/points.hh>
 #include <atoll/sharding/outbox.hh>
 #include <atoll/sharding/service_site.hh>
 #include <atoll/sharding/submit.hh>
@@ -35,6 +36,7 @@ future<> hold_everywhere(service_core& core, slot_id slot, time_point until) {
     };
     auto sealed = co_await as_result(on_all_shards(seal));
     if (sealed) co_return;
+    ATOLL_SOMETIMES("slots: a call came between the drain and the seal");
     if (sealed.error().code() != status_code::aborted) co_await fail(std::move(sealed).error());
     co_await surely_everywhere([&core, slot] { core.slots().unseal(slot); });
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <atoll/actors/reactor/points.hh>
+
 namespace atoll_root::atoll {
 
 std::size_t timer_queue::advance(time_point now) noexcept {
@@ -29,6 +31,7 @@ std::size_t timer_queue::advance(time_point now) noexcept {
     while (timer_node* t = moved.pop_front()) place(*t);
   }
   while (timer_node* t = fresh_.pop_front()) {
+    if (ATOLL_MUTANT(10)) t->at -= t->at / 64;
     t->at = t->at > std::numeric_limits<std::int64_t>::max() - last_ ? std::numeric_limits<std::int64_t>::max()
                                                                      : last_ + t->at;
     place(*t);

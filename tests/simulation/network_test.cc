@@ -87,7 +87,7 @@ future<> the_end_comes_after_what_was_written() {
 
 future<> a_full_connection_makes_the_writer_wait() {
   auto c = co_await connect_here();
-  const std::string text = pattern(64U << 20U);
+  const std::string text = pattern(16U << 20U);
   auto writing = c.near->write_all(text);
   co_await atoll::sleep(20ms);
   EXPECT_FALSE(writing.available());
