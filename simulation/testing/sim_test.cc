@@ -227,7 +227,8 @@ seed_process spawn_seed(std::uint64_t seed, const trace_range& trace = {}) {
     ::setenv("ATOLL_SIM_TRACE_TO", std::to_string(trace.to).c_str(), 1);
   }
   if (::chdir("/") != 0) ::_exit(3);
-  ::execl(program.c_str(), program.c_str(), filter.c_str(), "--gtest_brief=1", static_cast<char*>(nullptr));
+  ::execl(program.c_str(), program.c_str(), filter.c_str(), "--gtest_brief=1", "--gtest_also_run_disabled_tests",
+          static_cast<char*>(nullptr));
   ::_exit(3);
 }
 
@@ -314,7 +315,8 @@ class seed_runner {
                 static_cast<double>(happenings_) / 1e6, static_cast<double>(virtual_ns_) / 1e9, took);
     if (const char* file = std::getenv("ATOLL_SIM_COVERAGE"); file != nullptr && *file != '\0') {
       std::ofstream to(file, std::ios::app);
-      for (const auto& point : points_) to << point << "\n";
+      for (const auto& point : world::all_points()) to << "all " << point << "\n";
+      for (const auto& point : points_) to << "hit " << point << "\n";
     }
   }
 

@@ -25,7 +25,7 @@
 //   ATOLL_SIM_SECONDS=N      of real time for a seed (60); its process is then ended
 //   ATOLL_SIM_TRACE=FILE     with ATOLL_SIM_SEED: what happens, a line each
 //   ATOLL_SIM_LOG=1          what the nodes log goes to stderr
-//   ATOLL_SIM_COVERAGE=FILE  the names of the ATOLL_SOMETIMES points that were hit are appended to it
+//   ATOLL_SIM_COVERAGE=FILE  the ATOLL_SOMETIMES points are appended to it: "all NAME" of each, "hit NAME" of those reached
 #pragma once
 
 #include <functional>

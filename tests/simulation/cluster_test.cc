@@ -43,7 +43,7 @@ book* the_book = nullptr;  // NOLINT
 class ledger {
  public:
   /// `line`: those of one are sent one after the other, and must begin so.
-  future<std::uint64_t> add(std::uint64_t id, std::string line, std::uint32_t ms) {
+  future<std::uint64_t> add(std::uint64_t id, std::string line, std::uint32_t ms, std::string /*ballast*/) {
     auto& e = the_book->calls[id];
     ++e.begun;
     EXPECT_LE(e.begun, 1) << "call " << id << " was carried out twice";
@@ -60,7 +60,7 @@ class ledger {
     co_return id * 3;
   }
 };
-ATOLL_SERVICE(ledger, "test.v1.Ledger", ATOLL_METHOD(add, id, line, ms));
+ATOLL_SERVICE(ledger, "test.v1.Ledger", ATOLL_METHOD(add, id, line, ms, ballast));
 
 atoll::cluster_options options_of(const sim::world& world, std::uint32_t self, std::uint32_t nodes) {
   atoll::cluster_options options;
@@ -106,7 +106,9 @@ future<> call_often(atoll::cluster_ref cluster, std::uint32_t self, std::uint32_
     const auto work = static_cast<std::uint32_t>(random.below(how.work_max_ms + 1));
     const auto began = atoll::mono_now();
     const bool must = the_book->must_succeed;
-    auto outcome = co_await as_result(cluster.ref<ledger>(to, shard).within(timeout).add(id, line, work));
+    std::string ballast(random.below(4) == 0 ? random.below(5'000) : 0, 'b');
+    auto call = cluster.ref<ledger>(to, shard).within(timeout).add(id, line, work, std::move(ballast));
+    const auto outcome = co_await as_result(std::move(call));
     check(outcome, id, must && the_book->must_succeed);
     if (outcome) ++the_book->good[{self, to}];
     EXPECT_LT(atoll::mono_now() - began, timeout + how.late_max) << "an outcome long after the deadline";
@@ -126,7 +128,7 @@ future<int> run_node(atoll::cluster_options options, load how) {
   atoll::scope callers("callers");
   for (const auto& peer : peers) {
     if (peer.id == self) continue;
-    for (std::uint32_t caller = 0; caller < 2; ++caller) {
+    for (std::uint32_t caller = 0; caller < 4; ++caller) {
       callers.spawn(&call_often, cluster.ref_to_self(), self, peer.id, caller, how);
     }
   }
