@@ -36,6 +36,8 @@ struct book {
   bool must_succeed = false;  // calls that begin and end under this
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> good;  // answers by (from, to)
   std::map<std::string, std::uint64_t> last_of_line;
+  std::map<std::string, std::int64_t> sums;
+  bool written = false;
 };
 // The world's onlooker: one a seed, and a seed has a process.
 book* the_book = nullptr;  // NOLINT
@@ -207,6 +209,138 @@ ATOLL_SIM_TEST(rpc, a_node_that_stops_answers_what_it_serves) {
   world.start(nodes[0]);
   EXPECT_TRUE(all_talk(world, 2, 1min));
   stop_all(world, nodes);
+}
+
+// --- Nodes that stop and start while others call them, and keys whose slots move meanwhile.
+
+ATOLL_SIM_TEST(rpc, survives_nodes_that_stop_and_start) {
+  book b;
+  the_book = &b;
+  const auto nodes = add_cluster(world, 3, {});
+  auto chaos = world.some_chaos();
+  chaos.crashes = atoll::duration(0);  // who stops in its own time is not started by others
+  chaos.pauses = atoll::duration(0);
+  world.begin_chaos(chaos);
+  for (int round = 0; round < 5; ++round) {
+    world.run_for(world.random().between(atoll::duration(0), atoll::duration(3s)));
+    const auto n = static_cast<sim::node_id>(world.random().between(0, 2));
+    world.stop(n);
+    world.run_until_ended({n}, 1min);
+    EXPECT_TRUE(world.outcome(n).value().has_value());
+    world.run_for(world.random().between(atoll::duration(0), atoll::duration(3s)));
+    world.start(n);
+  }
+  world.heal();
+  EXPECT_TRUE(all_talk(world, 3, 2min)) << world.dump_tasks();
+  stop_all(world, nodes);
+}
+
+/// Totals by key, which move with their slots.
+class totals {
+ public:
+  static constexpr atoll::service_options options{.slots = 8};
+  future<std::int64_t> add(std::string key, std::int64_t by) {
+    the_book->sums[key] += by;
+    co_return totals_[key] += by;
+  }
+  future<std::int64_t> read(std::string key) const {
+    const auto at = totals_.find(key);
+    return atoll::make_ready_future<std::int64_t>(at == totals_.end() ? 0 : at->second);
+  }
+  future<std::map<std::string, std::int64_t>> export_slot(atoll::slot_id slot) {
+    std::map<std::string, std::int64_t> moved;
+    std::erase_if(totals_, [&](const auto& each) {
+      if (atoll::slot_of<totals>(each.first) != slot) return false;
+      moved.insert(each);
+      return true;
+    });
+    return atoll::make_ready_future<std::map<std::string, std::int64_t>>(std::move(moved));
+  }
+  future<> import_slot(atoll::slot_id /*slot*/, std::map<std::string, std::int64_t> moved) {
+    for (const auto& [key, sum] : moved) EXPECT_FALSE(totals_.contains(key)) << key;
+    totals_.merge(moved);
+    return atoll::make_ready_future();
+  }
+
+ private:
+  std::map<std::string, std::int64_t> totals_;
+};
+ATOLL_SERVICE(totals, "test.v1.Totals", ATOLL_METHOD(add, key(key), by), ATOLL_METHOD(read, key(key)));
+
+future<> move_slots_until_stopped(atoll::slot_table<totals> slots) {
+  auto& random = atoll::this_shard().random;
+  while (atoll::cancellation() == nullptr) {
+    const auto slot = static_cast<atoll::slot_id>(random.below(8));
+    const auto to = static_cast<atoll::shard_id>(random.below(atoll::shard_count()));
+    static_cast<void>(co_await as_result(slots.move(slot, to, 100ms)));
+    static_cast<void>(co_await as_result(atoll::sleep(std::chrono::microseconds(random.below(5'000)))));
+  }
+}
+
+future<> add_to_totals(atoll::cluster_ref cluster) {
+  co_await cluster.all_up();
+  auto& random = atoll::this_shard().random;
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = "key " + std::to_string(random.below(10));
+    const auto by = static_cast<std::int64_t>(random.below(100));
+    // Answered or not: what counts is what was carried out.
+    static_cast<void>(co_await as_result(cluster.by_key<totals>(key).within(200ms).add(key, by)));
+    if (random.below(3) == 0) co_await atoll::sleep(std::chrono::microseconds(random.below(10'000)));
+  }
+  the_book->written = true;
+}
+
+future<> check_totals(atoll::cluster_ref cluster) {
+  for (int k = 0; k < 10; ++k) {
+    const std::string key = "key " + std::to_string(k);
+    for (int attempt = 0;; ++attempt) {
+      const auto sum = co_await as_result(cluster.by_key<totals>(key).within(5s).read(key));
+      if (sum) {
+        EXPECT_EQ(*sum, the_book->sums[key]) << key;
+        break;
+      }
+      EXPECT_LT(attempt, 50) << sum.error().to_string();
+      if (attempt >= 50) break;
+      co_await atoll::sleep(200ms);
+    }
+  }
+}
+
+future<int> serve_totals(atoll::cluster_options options) {
+  const bool writes = options.self == 0;
+  atoll::cluster cluster(std::move(options));
+  atoll::sharded<totals> all;
+  co_await all.start();
+  co_await cluster.start();
+  co_await cluster.serve(all.ref());
+  atoll::scope movers("movers");
+  movers.spawn(&move_slots_until_stopped, all.slots());
+  if (writes) co_await add_to_totals(cluster.ref_to_self());
+  co_await atoll::stop_signal();
+  if (writes) co_await check_totals(cluster.ref_to_self());
+  co_await movers.stop();
+  co_await cluster.stop();
+  co_await all.stop();
+  co_return 0;
+}
+
+ATOLL_SIM_TEST(rpc, calls_by_key_follow_slots_that_move) {
+  book b;
+  the_book = &b;
+  std::vector<sim::node_id> servers;
+  for (std::uint32_t n = 0; n < 2; ++n) {
+    servers.push_back(world.add_node({.shards = 3}, [&world, n] { return serve_totals(options_of(world, n, 2)); }));
+  }
+  // Connections break and are slow, but no node loses what it has.
+  auto chaos = world.some_chaos();
+  chaos.crashes = atoll::duration(0);
+  world.begin_chaos(chaos);
+  world.run_for(5s);
+  world.heal();
+  EXPECT_TRUE(world.run_until([&b] { return b.written; }, 10min));
+  world.stop(servers[0]);
+  world.run_until_ended({servers[0]}, 5min);
+  stop_all(world, {servers[1]});
 }
 
 }  // namespace

@@ -160,6 +160,64 @@ ATOLL_SIM_TEST(calls, are_served_or_refused_where_a_service_stops) {
   run_on_a_node(world, static_cast<atoll::shard_id>(world.random().between(1, 4)), &stop_under_load);
 }
 
+// --- Calls in circles, over lanes with room for few.
+
+struct hops_seen {
+  std::map<std::uint64_t, int> said;  // one-way messages, by number
+};
+hops_seen* hops = nullptr;  // NOLINT
+
+class hopper : public atoll::peering<hopper> {
+ public:
+  /// How many hops were made, this one included.
+  future<std::uint64_t> hop(std::uint32_t left);
+  future<> say(std::uint64_t number) {
+    ++hops->said[number];
+    return atoll::make_ready_future();
+  }
+};
+ATOLL_SERVICE(hopper, "test.Hopper", ATOLL_METHOD(hop, left), ATOLL_METHOD_WITH((.one_way = true), say, number));
+
+future<std::uint64_t> hopper::hop(std::uint32_t left) {
+  if (draw(4) == 0) co_await atoll::sleep(some_time(200us));
+  if (left == 0) co_return 1;
+  const auto next = static_cast<atoll::shard_id>(draw(atoll::shard_count()));
+  const bool twice = left > 3 && draw(4) == 0;
+  auto one = peers().at(next).hop(left - 1);
+  std::uint64_t all = 1;
+  if (twice) all += co_await peers().at((next + 1) % atoll::shard_count()).hop(left / 2);
+  all += co_await std::move(one);
+  co_return all;
+}
+
+future<> hop_often(atoll::sharded_ref<hopper> all) {
+  std::vector<future<std::uint64_t>> under_way;
+  for (int i = 0; i < 20; ++i) {
+    const auto to = static_cast<atoll::shard_id>(draw(atoll::shard_count()));
+    under_way.push_back(all.at(to).hop(static_cast<std::uint32_t>(draw(30))));
+    const std::uint64_t number = atoll::this_shard_id() * 1000 + static_cast<std::uint64_t>(i);
+    hops->said[number];
+    co_await all.at(to).say(number);
+  }
+  for (auto& each : under_way) EXPECT_GT(co_await std::move(each), 0U);
+}
+
+future<int> hops_main() {
+  atoll::sharded<hopper> all;
+  co_await all.start();
+  const auto ref = all.ref();
+  co_await atoll::on_all_shards([ref] { return hop_often(ref); });
+  co_await all.stop();
+  for (const auto& [number, times] : hops->said) EXPECT_EQ(times, 1) << "one-way message " << number;
+  co_return 0;
+}
+
+ATOLL_SIM_TEST(calls, in_circles_over_full_lanes_go_on) {
+  hops_seen seen;
+  hops = &seen;
+  run_on_a_node(world, static_cast<atoll::shard_id>(world.random().between(2, 4)), &hops_main);
+}
+
 // --- One at a time.
 
 struct turn_seen {
