@@ -130,7 +130,8 @@ future<> connection::run(std::unique_ptr<tcp_stream> stream, std::string receive
       co_await end_with(std::move(*failed));
       break;
     }
-    if (role_ == role::serves && unsent_bytes() > ATOLL_KNOB(connection_pause, unsent_bytes_pause, 1, unsent_bytes_pause)) {
+    if (role_ == role::serves &&
+        unsent_bytes() > ATOLL_KNOB(connection_pause, unsent_bytes_pause, 1, unsent_bytes_pause)) {
       ATOLL_SOMETIMES("rpc: a server stopped reading until its replies had gone");
       co_await flushed();
       continue;

@@ -133,7 +133,9 @@ void link::place_waiting() noexcept {
   }
 }
 
-std::uint32_t link::in_flight_max() noexcept { return ATOLL_KNOB(link_calls, calls_in_flight_max, 1, calls_in_flight_max); }
+std::uint32_t link::in_flight_max() noexcept {
+  return ATOLL_KNOB(link_calls, calls_in_flight_max, 1, calls_in_flight_max);
+}
 
 std::optional<error> link::put_call(pending_call& call) noexcept {
   if (ATOLL_BUGGIFY(0.002)) connection_->close(error(status_code::unavailable, "the connection broke"));

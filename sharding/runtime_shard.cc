@@ -76,8 +76,7 @@ void last_orders::one_stopped() noexcept {
   if (--running_ == 0) local_sharding().loop.stop();
 }
 
-runtime_shard::runtime_shard(shard_id id, runtime_shared& all) noexcept
-    : id_(id), all_(all) {}
+runtime_shard::runtime_shard(shard_id id, runtime_shared& all) noexcept : id_(id), all_(all) {}
 
 runtime_shard::~runtime_shard() = default;
 

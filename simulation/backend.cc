@@ -21,7 +21,8 @@ error closed_here() { return {status_code::unavailable, "socket closed"}; }
 
 bool is_numeric(const std::string& host) {
   std::array<unsigned char, sizeof(in6_addr)> parsed{};
-  return ::inet_pton(AF_INET, host.c_str(), parsed.data()) == 1 || ::inet_pton(AF_INET6, host.c_str(), parsed.data()) == 1;
+  return ::inet_pton(AF_INET, host.c_str(), parsed.data()) == 1 ||
+         ::inet_pton(AF_INET6, host.c_str(), parsed.data()) == 1;
 }
 
 future<> next_edge(endpoint::waiter& direction) {
@@ -31,7 +32,8 @@ future<> next_edge(endpoint::waiter& direction) {
 
 class simulated_stream final : public tcp_stream {
  public:
-  simulated_stream(network& net, socket_owner& owner, std::shared_ptr<endpoint> e) : net_(net), endpoint_(std::move(e)) {
+  simulated_stream(network& net, socket_owner& owner, std::shared_ptr<endpoint> e)
+      : net_(net), endpoint_(std::move(e)) {
     endpoint_->owner = &owner;
     ++this_shard().socket_streams;
   }
@@ -139,7 +141,8 @@ bool wake(endpoint::waiter& direction) {
 
 }  // namespace
 
-backend::backend(network& net, host_id host, std::function<void()> wake) : net_(net), host_(host), wake_(std::move(wake)) {}
+backend::backend(network& net, host_id host, std::function<void()> wake)
+    : net_(net), host_(host), wake_(std::move(wake)) {}
 backend::~backend() = default;
 
 result<std::unique_ptr<tcp_listener>> backend::listen(const socket_address& address, const listen_options& options) {

@@ -27,7 +27,8 @@ class chance {
     return least + random_.below(most - least + 1);
   }
   duration between(duration least, duration most) noexcept {
-    return least + duration(static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>((most - least).count()) + 1)));
+    return least +
+           duration(static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>((most - least).count()) + 1)));
   }
   bool happens(double probability) noexcept {
     constexpr double two_to_53 = 9007199254740992.0;

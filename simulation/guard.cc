@@ -47,7 +47,8 @@ namespace {
 /// The allocator takes the time to know when to give pages back; nothing of a world depends on that.
 bool is_allocators(const void* caller) noexcept {
   Dl_info where{};
-  return ::dladdr(caller, &where) != 0 && where.dli_fname != nullptr && std::strstr(where.dli_fname, "mimalloc") != nullptr;
+  return ::dladdr(caller, &where) != 0 && where.dli_fname != nullptr &&
+         std::strstr(where.dli_fname, "mimalloc") != nullptr;
 }
 
 template <class F>
@@ -116,7 +117,8 @@ int getentropy(void* to, size_t bytes) {
 }
 
 #if !defined(ATOLL_SANITIZED)
-int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) noexcept {
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
+                   void* argument) noexcept {
   if (in_world()) forbidden("a thread (pthread_create)");
   static auto* const next = real<int(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create");
   return next(thread, attributes, start, argument);

@@ -21,7 +21,10 @@ bool is_any(const std::string& host) { return host == "0.0.0.0" || host == "::";
 }  // namespace
 
 network::network(engine& world, const network_options& options)
-    : world_(world), options_(options), draws_(world.stream(purpose::network)), ways_(std::size_t{hosts_max} * hosts_max) {}
+    : world_(world),
+      options_(options),
+      draws_(world.stream(purpose::network)),
+      ways_(std::size_t{hosts_max} * hosts_max) {}
 
 host_id network::add_host(const std::string& address) {
   ATOLL_ASSERT(hosts_.size() < hosts_max, "a world has 64 nodes at most");
@@ -63,7 +66,8 @@ template <class F>
 void network::for_each_between(host_id a, host_id b, F f) {
   std::vector<std::shared_ptr<endpoint>> found;
   for (const auto& each : endpoints_) {
-    if (auto e = each.lock(); e != nullptr && !e->dead && e->host == a && e->peer_host == b) found.push_back(std::move(e));
+    if (auto e = each.lock(); e != nullptr && !e->dead && e->host == a && e->peer_host == b)
+      found.push_back(std::move(e));
   }
   for (auto& e : found) f(e);
 }
@@ -91,7 +95,8 @@ void network::travel(const std::shared_ptr<endpoint>& from, std::string piece, b
 
 void network::arrive(const std::shared_ptr<endpoint>& from, std::string piece, bool end) {
   // In order: behind what waits for the way, everything does.
-  if (!from->held.empty() || is_cut(from->host, from->peer_host) || hosts_[from->peer_host].state == host::state::silent) {
+  if (!from->held.empty() || is_cut(from->host, from->peer_host) ||
+      hosts_[from->peer_host].state == host::state::silent) {
     if (!from->dead) from->held.emplace_back(std::move(piece), end);
     return;
   }

@@ -156,7 +156,8 @@ class network {
   [[nodiscard]] network_options& options() noexcept { return options_; }
 
   // For the sockets of a host.
-  result<std::shared_ptr<acceptor>> listen(host_id on, socket_owner& owner, const socket_address& address, std::size_t backlog);
+  result<std::shared_ptr<acceptor>> listen(host_id on, socket_owner& owner, const socket_address& address,
+                                           std::size_t backlog);
   void close(acceptor& a);
   /// The outcome comes to the owner. Nothing where the address can't be: invalid.
   std::shared_ptr<pending_connection> connect(host_id from, socket_owner& owner, const socket_address& to);
@@ -194,7 +195,8 @@ class network {
   [[nodiscard]] direction& way(host_id from, host_id to) { return ways_[from * hosts_max + to]; }
   [[nodiscard]] const direction& way(host_id from, host_id to) const { return ways_[from * hosts_max + to]; }
   [[nodiscard]] bool unreachable(host_id a, host_id b) const {
-    return is_cut(a, b) || is_cut(b, a) || hosts_[a].state == host::state::silent || hosts_[b].state == host::state::silent;
+    return is_cut(a, b) || is_cut(b, a) || hosts_[a].state == host::state::silent ||
+           hosts_[b].state == host::state::silent;
   }
   std::optional<host_id> find(host_id from, const std::string& address) const;
   duration latency(host_id from, host_id to);
@@ -207,7 +209,8 @@ class network {
   void reachability_changed(host_id a, host_id b);
   void find_half_open(host_id a, host_id b);
   void resend(host_id a, host_id b);
-  void begin_connection(const std::shared_ptr<pending_connection>& p, host_id from, host_id to, const socket_address& address, duration waited);
+  void begin_connection(const std::shared_ptr<pending_connection>& p, host_id from, host_id to,
+                        const socket_address& address, duration waited);
   static void tell(const std::shared_ptr<endpoint>& e);
   template <class F>
   void for_each_between(host_id a, host_id b, F f);

@@ -58,8 +58,8 @@ class node_log final : public log_sink {
   node_log(const engine& world, std::uint32_t number) : world_(world), number_(number) {}
   void write(std::string_view line) noexcept override {
     const outside_world real;
-    std::fprintf(stderr, "%.9f n%u %.*s", std::chrono::duration<double>(world_.now().time_since_epoch()).count(), number_,
-                 static_cast<int>(line.size()), line.data());
+    std::fprintf(stderr, "%.9f n%u %.*s", std::chrono::duration<double>(world_.now().time_since_epoch()).count(),
+                 number_, static_cast<int>(line.size()), line.data());
   }
 
  private:
@@ -206,8 +206,10 @@ node::parts::parts(node& of, shard_id shard_total, const main_of_node& its_main)
       main(its_main),
       run([this] { return run_main(main); }),
       log(of.world_, of.options_.number),
-      turns(of.world_.stream(purpose::schedule, 2 + (std::uint64_t{of.options_.number} << 32U) + of.options_.incarnation)),
-      mail_draws(of.world_.stream(purpose::lanes, (std::uint64_t{of.options_.number} << 32U) + of.options_.incarnation)),
+      turns(of.world_.stream(purpose::schedule,
+                             2 + (std::uint64_t{of.options_.number} << 32U) + of.options_.incarnation)),
+      mail_draws(
+          of.world_.stream(purpose::lanes, (std::uint64_t{of.options_.number} << 32U) + of.options_.incarnation)),
       mail(shard_total, this),
       all(mail, {}, {processor{}}, runtime::main_function(run), this),
       ways(std::size_t{shard_total} * shard_total, way::nothing) {}
@@ -239,7 +241,8 @@ void node::parts::begin(offload_job& job) noexcept {
   });
 }
 
-node::node(engine& world, network& net, const pace_options& pace, const start_options& options, const main_of_node& main)
+node::node(engine& world, network& net, const pace_options& pace, const start_options& options,
+           const main_of_node& main)
     : world_(world),
       net_(net),
       pace_(pace),

@@ -28,9 +28,9 @@ struct pace_options {
   duration turn_min = std::chrono::nanoseconds(100);
   duration turn_max = std::chrono::nanoseconds(2'000);
   std::uint64_t tasks_a_turn_max = 8;
-  duration wake_max = std::chrono::microseconds(50);     // from an event to the turn of a shard that slept
-  duration mail_max = std::chrono::microseconds(50);     // from one shard to another
-  duration offload_max = std::chrono::milliseconds(5);   // a function that blocks
+  duration wake_max = std::chrono::microseconds(50);    // from an event to the turn of a shard that slept
+  duration mail_max = std::chrono::microseconds(50);    // from one shard to another
+  duration offload_max = std::chrono::milliseconds(5);  // a function that blocks
 };
 
 using main_of_node = std::function<future<int>()>;

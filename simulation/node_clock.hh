@@ -13,7 +13,11 @@ class node_clock final : public clock {
  public:
   /// ppm: how much faster than the world's it runs, in millionths; |ppm| < 100'000.
   node_clock(const engine& world, time_point start, wall_time wall, std::int64_t ppm) noexcept
-      : world_(world), began_(world.now()), start_(start), wall_offset_(wall.time_since_epoch() - start.time_since_epoch()), ppm_(ppm) {}
+      : world_(world),
+        began_(world.now()),
+        start_(start),
+        wall_offset_(wall.time_since_epoch() - start.time_since_epoch()),
+        ppm_(ppm) {}
 
   time_point now() noexcept override {
     // Who only looks at the time until it has passed would look for ever.

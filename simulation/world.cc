@@ -35,7 +35,8 @@ class world_points final : public sim_points {
     if (!of_place.happens(active_probability)) return false;
     return draws_.happens(probability);
   }
-  std::uint64_t knob(std::uint64_t name, std::uint64_t value, std::uint64_t least, std::uint64_t most) noexcept override {
+  std::uint64_t knob(std::uint64_t name, std::uint64_t value, std::uint64_t least,
+                     std::uint64_t most) noexcept override {
     chance of_knob = world_.stream(purpose::points, name);
     if (!of_knob.happens(0.5)) return value;
     const bool extreme = of_knob.happens(0.3);
@@ -85,7 +86,9 @@ struct world::parts {
 
   void start(node_id n);
   void crash(node_id n, host_end how);
-  [[nodiscard]] bool is_up(const place& p) const { return p.process && !p.process->has_crashed() && !p.process->has_ended(); }
+  [[nodiscard]] bool is_up(const place& p) const {
+    return p.process && !p.process->has_crashed() && !p.process->has_ended();
+  }
   void step();
 
   // Chaos.
@@ -132,7 +135,8 @@ const history& world::past() const noexcept { return parts_->world.past(); }
 void world::note(std::string_view text) { parts_->world.note(happening::note, history::hash_of(text)); }
 void world::trace_to(std::FILE* file, std::uint64_t from, std::uint64_t to) {
   auto& past = parts_->world.past();
-  past.tell = [file, from, to, &past](time_point at, happening what, std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+  past.tell = [file, from, to, &past](time_point at, happening what, std::uint64_t a, std::uint64_t b,
+                                      std::uint64_t c) {
     if (past.happenings() <= from || past.happenings() > to) return;
     const outside_world real;
     fmt::print(file, "{} {:.9f} {} {:#x} {:#x} {:#x} {:#x}\n", past.happenings(),
@@ -386,7 +390,8 @@ void world::begin_chaos(const chaos_options& options) {
 chaos_options world::some_chaos() {
   auto& draws = parts_->faults;
   chaos_options chosen;
-  for (duration* each : {&chosen.crashes, &chosen.pauses, &chosen.cuts, &chosen.clogs, &chosen.breaks, &chosen.clock_changes}) {
+  for (duration* each :
+       {&chosen.crashes, &chosen.pauses, &chosen.cuts, &chosen.clogs, &chosen.breaks, &chosen.clock_changes}) {
     const bool on = draws.happens(0.5);
     const duration mean = draws.between(std::chrono::milliseconds(200), seconds(20));
     if (on) *each = mean;

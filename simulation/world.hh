@@ -18,9 +18,9 @@
 // allocated is kept until the process ends.
 #pragma once
 
+#include <cstdio>
 #include <functional>
 #include <initializer_list>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <set>
@@ -52,13 +52,13 @@ struct node_options {
 
 /// What goes wrong, and how often: the mean time between two; 0: never.
 struct chaos_options {
-  duration crashes{};  // of a process, or of the machine's power; it is started again
-  duration pauses{};   // of a whole node
-  duration cuts{};     // of ways between nodes: one node from all, two halves, a pair, in one direction or both
-  duration clogs{};    // of ways, which then let everything through at once; some of them one after the other
-  duration breaks{};   // of a connection
+  duration crashes{};        // of a process, or of the machine's power; it is started again
+  duration pauses{};         // of a whole node
+  duration cuts{};           // of ways between nodes: one node from all, two halves, a pair, in one direction or both
+  duration clogs{};          // of ways, which then let everything through at once; some of them one after the other
+  duration breaks{};         // of a connection
   duration clock_changes{};  // of the drift, and of the time of day
-  duration down_max = std::chrono::seconds(5);    // until a crashed node is started again
+  duration down_max = std::chrono::seconds(5);  // until a crashed node is started again
   duration pause_max = std::chrono::seconds(2);
   duration cut_max = std::chrono::seconds(20);
   std::uint32_t down_at_a_time = 1;

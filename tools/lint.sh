@@ -9,7 +9,7 @@ failed=0
 complain() { printf 'lint: %s\n' "$*"; failed=1; }
 
 mapfile -t sources < <(git ls-files '*.cc' '*.hh')
-mapfile -t library < <(printf '%s\n' "${sources[@]}" | grep -E '^(actors|sharding|rpc|services)/')
+mapfile -t library < <(printf '%s\n' "${sources[@]}" | grep -E '^(actors|sharding|rpc|services)/|^simulation/[a-z_]+\.(cc|hh)$')
 
 # Formatting.
 if ! clang-format-19 --dry-run --Werror "${sources[@]}" 2>/tmp/atoll-format.$$; then
@@ -24,13 +24,13 @@ grep_rule() {
   found=$(printf '%s\n' "${library[@]}" | grep -vE "$2" | xargs grep -HnE "$1" | grep -vE '^[^:]+:[0-9]+: *(//|///)')
   [ -z "$found" ] || { printf '%s\n' "$found"; complain "$3"; }
 }
-grep_rule '_clock::now\(|clock_gettime|gettimeofday|nanosleep|sleep_for|sleep_until\(std' '^actors/(reactor/clock|memory/allocator_mimalloc)\.cc$' \
+grep_rule '_clock::now\(|clock_gettime|gettimeofday|nanosleep|sleep_for|sleep_until\(std' '^(actors/(reactor/clock|memory/allocator_mimalloc)|simulation/guard)\.cc$' \
   "time comes through the clock seam: mono_now(), sleep()"
-grep_rule 'random_device|\brand\(|getrandom' '^sharding/runtime\.cc$' "chance comes from this_shard().random"
-grep_rule 'thread_local' '^actors/reactor/shard\.(hh|cc)$' "what is ambient hangs off this_shard()"
+grep_rule 'random_device|\brand\(|getrandom' '^(sharding/runtime|simulation/guard)\.cc$' "chance comes from this_shard().random"
+grep_rule 'thread_local' '^(actors/reactor/shard\.(hh|cc)|simulation/guard\.cc)$' "what is ambient hangs off this_shard()"
 grep_rule 'std::(mutex|shared_mutex|condition_variable|recursive_mutex)' '^sharding/(offload_pool|memory_ranges)\.(hh|cc)$' \
   "shards share nothing: send a message"
-grep_rule 'std::(jthread|thread)\b|pthread_create' '^(sharding/(runtime\.cc|offload_pool\.(hh|cc))|services/gateway/grpc_engine\.cc)$' \
+grep_rule 'std::(jthread|thread)\b|pthread_create' '^(sharding/(runtime\.cc|offload_pool\.(hh|cc))|services/gateway/grpc_engine\.cc|simulation/guard\.cc)$' \
   "threads are made by the runtime and the bridges alone"
 grep_rule 'std::atomic' '^(actors/memory/block_returns\.(hh|cc)|sharding/(lane|mailroom|runtime|foreign_gate|offload_pool|stop_signals)\.(hh|cc)|services/gateway/grpc_engine\.cc)$' \
   "atomics belong to lanes, doors, returned blocks, start, the stop signal and the bridges"

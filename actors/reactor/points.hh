@@ -30,7 +30,8 @@ class sim_points {
   /// Whether this place is to do something else than usual, now.
   virtual bool fires(std::uint64_t place, double probability) noexcept = 0;
   /// In [least, most].
-  virtual std::uint64_t knob(std::uint64_t name, std::uint64_t value, std::uint64_t least, std::uint64_t most) noexcept = 0;
+  virtual std::uint64_t knob(std::uint64_t name, std::uint64_t value, std::uint64_t least,
+                             std::uint64_t most) noexcept = 0;
   virtual void hit(std::string_view name) noexcept = 0;
   [[noreturn]] virtual void broken(std::string_view why, std::string_view file, std::uint32_t line) noexcept = 0;
   /// Which planted bug the code has; 0: none.
@@ -70,20 +71,21 @@ inline bool is_mutant(int number) noexcept {
 }  // namespace atoll_root::atoll
 
 #if defined(ATOLL_POINTS)
-#define ATOLL_BUGGIFY(...) \
-  ::atoll_root::atoll::detail::buggify(::atoll_root::atoll::detail::place_of(__FILE__, __LINE__) __VA_OPT__(, ) __VA_ARGS__)
-#define ATOLL_KNOB(name, value, least, most)                                                                    \
-  ::atoll_root::atoll::detail::knob<decltype(value)>(::atoll_root::atoll::detail::place_of(#name, 0), (value), (least), \
-                                                     (most))
-#define ATOLL_SOMETIMES(name)                                                                    \
-  do {                                                                                           \
-    [[gnu::section("atoll_sometimes"), gnu::used]] static constexpr const char* atoll_point = name; \
+#define ATOLL_BUGGIFY(...)                                                                                      \
+  ::atoll_root::atoll::detail::buggify(::atoll_root::atoll::detail::place_of(__FILE__, __LINE__) __VA_OPT__(, ) \
+                                           __VA_ARGS__)
+#define ATOLL_KNOB(name, value, least, most)                                                                   \
+  ::atoll_root::atoll::detail::knob<decltype(value)>(::atoll_root::atoll::detail::place_of(#name, 0), (value), \
+                                                     (least), (most))
+#define ATOLL_SOMETIMES(name)                                                                            \
+  do {                                                                                                   \
+    [[gnu::section("atoll_sometimes"), gnu::used]] static constexpr const char* atoll_point = name;      \
     if (auto* atoll_points = ::atoll_root::atoll::detail::points_here()) atoll_points->hit(atoll_point); \
   } while (false)
-#define ATOLL_ALWAYS(condition, why)                                                                                 \
-  do {                                                                                                               \
+#define ATOLL_ALWAYS(condition, why)                                                                              \
+  do {                                                                                                            \
     if (auto* atoll_points = ::atoll_root::atoll::detail::points_here(); atoll_points != nullptr && !(condition)) \
-      atoll_points->broken(why, __FILE__, __LINE__);                                                                 \
+      atoll_points->broken(why, __FILE__, __LINE__);                                                              \
   } while (false)
 /// True where the planted bug of this number is in the code: for the tests of the simulation itself.
 #define ATOLL_MUTANT(number) ::atoll_root::atoll::detail::is_mutant(number)

@@ -55,8 +55,8 @@ class reactor {
   struct progress {
     enum class kind : std::uint8_t { busy, idle, ended };
     kind is = kind::busy;
-    std::uint32_t ran = 0;        // tasks
-    time_point wake_at = never;   // where it is idle: what it waits for may come earlier, by interrupt()
+    std::uint32_t ran = 0;       // tasks
+    time_point wake_at = never;  // where it is idle: what it waits for may come earlier, by interrupt()
   };
   /// One pass, for who runs many loops in one thread instead of run(): at most so many tasks, and everything is asked. Idle,
   /// the loop has declared itself asleep, and the next step is what wakes it. REQUIRES: this is the thread's current shard.

@@ -253,7 +253,8 @@ std::string first_difference(const std::string& a, const std::string& b) {
 }
 
 /// Runs a seed whose histories differ twice more, and finds where they begin to.
-std::string find_divergence(std::uint64_t seed, const std::vector<std::uint64_t>& a, const std::vector<std::uint64_t>& b) {
+std::string find_divergence(std::uint64_t seed, const std::vector<std::uint64_t>& a,
+                            const std::vector<std::uint64_t>& b) {
   std::size_t same = 0;
   {
     // The snapshots agree up to some point, and from there on differ.
@@ -352,7 +353,9 @@ class seed_runner {
     }
     if (!p.passed()) {
       ++failed_;
-      const std::string why = p.timed_out ? "took too long" : WIFSIGNALED(p.status) ? "was ended by a signal" : "failed";
+      const std::string why = p.timed_out             ? "took too long"
+                              : WIFSIGNALED(p.status) ? "was ended by a signal"
+                                                      : "failed";
       ADD_FAILURE() << "SIM FAIL " << test_name() << fmt::format(" seed={:#x}", p.seed) << " " << why
                     << fmt::format(" happenings={} hash={:#x}", told.numbers.happenings, told.numbers.hash)
                     << "\nreplay: " << replay(p.seed) << "\n"
@@ -365,11 +368,12 @@ class seed_runner {
       return;
     }
     ++checked_;
-    if (other->second.numbers.hash == told.numbers.hash && other->second.numbers.happenings == told.numbers.happenings) return;
+    if (other->second.numbers.hash == told.numbers.hash && other->second.numbers.happenings == told.numbers.happenings)
+      return;
     ++failed_;
     ADD_FAILURE() << "SIM FAIL " << test_name() << fmt::format(" seed={:#x}", p.seed)
-                  << ": two runs of one seed differ; " << find_divergence(p.seed, other->second.snapshots, told.snapshots)
-                  << "\nreplay: " << replay(p.seed);
+                  << ": two runs of one seed differ; "
+                  << find_divergence(p.seed, other->second.snapshots, told.snapshots) << "\nreplay: " << replay(p.seed);
   }
 
   static std::string replay(std::uint64_t seed) {

@@ -41,7 +41,7 @@ void run_seeds(const std::function<void(world&)>& body, const world_options& opt
 
 }  // namespace atoll_root::atoll::sim
 
-#define ATOLL_SIM_TEST(suite, name)                                                                 \
-  static void atoll_sim_test_##suite##_##name(::atoll_root::atoll::sim::world&);                    \
-  TEST(suite, name) { ::atoll_root::atoll::sim::run_seeds(&atoll_sim_test_##suite##_##name); }      \
+#define ATOLL_SIM_TEST(suite, name)                                                            \
+  static void atoll_sim_test_##suite##_##name(::atoll_root::atoll::sim::world&);               \
+  TEST(suite, name) { ::atoll_root::atoll::sim::run_seeds(&atoll_sim_test_##suite##_##name); } \
   static void atoll_sim_test_##suite##_##name([[maybe_unused]] ::atoll_root::atoll::sim::world& world)

@@ -33,7 +33,7 @@ struct entry {
 struct book {
   std::map<std::uint64_t, entry> calls;
   std::uint64_t next = 0;
-  bool must_succeed = false;  // calls that begin and end under this
+  bool must_succeed = false;                                              // calls that begin and end under this
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> good;  // answers by (from, to)
   std::map<std::string, std::uint64_t> last_of_line;
   std::map<std::string, std::int64_t> sums;
@@ -72,10 +72,10 @@ atoll::cluster_options options_of(const sim::world& world, std::uint32_t self, s
 }
 
 struct load {
-  atoll::duration pause = 20ms;    // between two calls of a caller
+  atoll::duration pause = 20ms;  // between two calls of a caller
   atoll::duration timeout_max = 500ms;
   atoll::duration timeout_min = 1ms;
-  std::uint32_t work_max_ms = 20;  // of a call
+  std::uint32_t work_max_ms = 20;    // of a call
   atoll::duration late_max = 100ms;  // an outcome after its call's deadline
 };
 
@@ -91,7 +91,8 @@ void check(const atoll::result<std::uint64_t>& outcome, std::uint64_t id, bool m
   }
   EXPECT_FALSE(must) << outcome.error().to_string();
   const auto code = e.code = outcome.error().code();
-  EXPECT_TRUE(code == status_code::unavailable || code == status_code::deadline_exceeded || code == status_code::cancelled)
+  EXPECT_TRUE(code == status_code::unavailable || code == status_code::deadline_exceeded ||
+              code == status_code::cancelled)
       << outcome.error().to_string();
 }
 
@@ -103,8 +104,9 @@ future<> call_often(atoll::cluster_ref cluster, std::uint32_t self, std::uint32_
   while (atoll::cancellation() == nullptr) {
     const auto shard = static_cast<atoll::shard_id>(caller % 2);
     const std::uint64_t id = ++the_book->next;
-    const auto timeout = how.timeout_min + atoll::duration(static_cast<std::int64_t>(
-                                   random.below(static_cast<std::uint64_t>(how.timeout_max.count()))));
+    const auto timeout =
+        how.timeout_min +
+        atoll::duration(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(how.timeout_max.count()))));
     const auto work = static_cast<std::uint32_t>(random.below(how.work_max_ms + 1));
     const auto began = atoll::mono_now();
     const bool must = the_book->must_succeed;
@@ -144,7 +146,8 @@ future<int> run_node(atoll::cluster_options options, load how) {
 std::vector<sim::node_id> add_cluster(sim::world& world, std::uint32_t nodes, load how) {
   std::vector<sim::node_id> all;
   for (std::uint32_t n = 0; n < nodes; ++n) {
-    all.push_back(world.add_node({.shards = 2}, [&world, n, nodes, how] { return run_node(options_of(world, n, nodes), how); }));
+    all.push_back(
+        world.add_node({.shards = 2}, [&world, n, nodes, how] { return run_node(options_of(world, n, nodes), how); }));
   }
   return all;
 }

@@ -200,7 +200,9 @@ future<> a_socket_goes_from_shard_to_shard() {
   auto moved = this_shard().io->attach(c.far->detach());
   co_await c.near->write_all("lo");
   EXPECT_EQ(co_await read_all(*moved, 5), "hello");
-  { const auto dropped = moved->detach(); }
+  {
+    const auto dropped = moved->detach();
+  }
   const auto rest = co_await as_result(read_all(*c.near, 1));
   EXPECT_TRUE(!rest || rest->empty());
 }
@@ -220,18 +222,18 @@ future<> timers_fire_in_their_order_and_never_early() {
   EXPECT_EQ(order, (std::vector<int>{10, 20, 30}));
 }
 
-#define BEHAVES(what)                                                            \
-  ATOLL_TEST(conformance_of_the_kernels, what) { co_await what(); }              \
-  ATOLL_SIM_TEST(conformance_of_the_simulated, what) {                           \
-    const auto run = []() -> future<int> {                                       \
-      co_await what();                                                           \
-      co_return 0;                                                               \
-    };                                                                           \
-    const auto n = world.add_node({.shards = 2}, run);                           \
-    world.run_until_ended({n}, 10min);                                           \
-    const auto outcome = world.outcome(n).value();                               \
+#define BEHAVES(what)                                                                 \
+  ATOLL_TEST(conformance_of_the_kernels, what) { co_await what(); }                   \
+  ATOLL_SIM_TEST(conformance_of_the_simulated, what) {                                \
+    const auto run = []() -> future<int> {                                            \
+      co_await what();                                                                \
+      co_return 0;                                                                    \
+    };                                                                                \
+    const auto n = world.add_node({.shards = 2}, run);                                \
+    world.run_until_ended({n}, 10min);                                                \
+    const auto outcome = world.outcome(n).value();                                    \
     EXPECT_TRUE(outcome.has_value()) << (outcome ? "" : outcome.error().to_string()); \
-  }                                                                              \
+  }                                                                                   \
   static_assert(true)
 
 BEHAVES(bytes_arrive_in_order_and_all);

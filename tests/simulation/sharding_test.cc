@@ -78,7 +78,8 @@ future<> call_once(atoll::shard_ref<orderly> to, std::uint64_t line, std::uint64
   }
   order->given_up.emplace(number, atoll::mono_now());
   const auto code = outcome.error().code();
-  EXPECT_TRUE(code == status_code::deadline_exceeded || code == status_code::cancelled || code == status_code::unavailable)
+  EXPECT_TRUE(code == status_code::deadline_exceeded || code == status_code::cancelled ||
+              code == status_code::unavailable)
       << outcome.error().to_string();
 }
 
@@ -144,8 +145,8 @@ future<int> stop_under_load() {
     atoll::sharded<orderly> all;
     co_await all.start();
     const auto ref = all.ref();
-    auto callers = atoll::on_all_shards(
-        [ref, round] { return call_until_refused(ref, round * 100 + atoll::this_shard_id()); });
+    auto callers =
+        atoll::on_all_shards([ref, round] { return call_until_refused(ref, round * 100 + atoll::this_shard_id()); });
     co_await atoll::sleep(some_time(5ms));
     co_await all.stop();
     EXPECT_EQ(order->running, 0U) << "stopped while calls were served";
@@ -345,7 +346,8 @@ future<> move_slots(atoll::slot_table<register_of> slots, int times) {
     const auto slot = static_cast<atoll::slot_id>(draw(16));
     const auto to = static_cast<atoll::shard_id>(draw(atoll::shard_count()));
     const auto moved = co_await as_result(slots.move(slot, to, 1ms + some_time(50ms)));
-    EXPECT_TRUE(moved || moved.error().code() == status_code::deadline_exceeded) << (moved ? "" : moved.error().to_string());
+    EXPECT_TRUE(moved || moved.error().code() == status_code::deadline_exceeded)
+        << (moved ? "" : moved.error().to_string());
   }
 }
 
@@ -428,7 +430,8 @@ future<> pay_often(atoll::keyed_ref<purse> all, int times) {
     const auto by = static_cast<std::int64_t>(draw(100));
     const atoll::duration timeout = draw(5) == 0 ? 1us + some_time(1ms) : atoll::duration(1min);
     const auto paid = co_await as_result(all.at(key).within(timeout).add(by));
-    EXPECT_TRUE(paid || paid.error().code() == status_code::deadline_exceeded) << (paid ? "" : paid.error().to_string());
+    EXPECT_TRUE(paid || paid.error().code() == status_code::deadline_exceeded)
+        << (paid ? "" : paid.error().to_string());
     if (draw(4) == 0) co_await atoll::sleep(some_time(3ms));
   }
 }
