@@ -15,6 +15,7 @@
 
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/reactor/points.hh>
@@ -75,6 +76,54 @@ future<int> draw_some(std::vector<std::uint64_t>& drawn) {
     co_await atoll::yield();
   }
   co_return 0;
+}
+
+// --- What a run says, and when it is over.
+
+/// Not tests: the next ones start them.
+ATOLL_SIM_TEST(limits, DISABLED_turns_without_end) {
+  world.add_node({}, []() -> future<int> {
+    while (true) static_cast<void>(atoll::mono_now());
+    co_return 0;
+  });
+  world.run_for(1s);
+}
+ATOLL_SIM_TEST(limits, DISABLED_fails) {
+  world.run_for(1s);
+  EXPECT_EQ(world.seed(), 0U) << "as it should";
+}
+
+TEST(limits, a_seed_that_takes_too_long_is_ended_and_named) {
+  const auto run = run_again("ATOLL_SIM_SEEDS=1 ATOLL_SIM_CHECK=0 ATOLL_SIM_SECONDS=1",
+                             "--gtest_also_run_disabled_tests --gtest_filter=limits.DISABLED_turns_without_end");
+  EXPECT_FALSE(run.passed);
+  EXPECT_NE(run.output.find("took too long"), std::string::npos) << run.output;
+}
+
+TEST(limits, a_seed_that_fails_is_named_and_can_be_replayed_and_traced) {
+  const std::string filter = "--gtest_also_run_disabled_tests --gtest_filter=limits.DISABLED_fails";
+  const auto run = run_again("ATOLL_SIM_SEEDS=1", filter);
+  EXPECT_FALSE(run.passed);
+  const auto replay = run.output.find("replay: ATOLL_SIM_SEED=0x");
+  ASSERT_NE(replay, std::string::npos) << run.output;
+  const auto begin = replay + std::string("replay: ").size();
+  const auto seed = run.output.substr(begin, run.output.find(' ', begin) - begin);
+  const std::string file = ::testing::TempDir() + "atoll-sim-trace." + std::to_string(::getpid());
+  const auto again = run_again(seed + " ATOLL_SIM_TRACE=" + file, filter);
+  EXPECT_FALSE(again.passed);
+  EXPECT_NE(again.output.find("as it should"), std::string::npos) << again.output;
+  EXPECT_EQ(::access(file.c_str(), R_OK), 0);
+  ::unlink(file.c_str());
+}
+
+TEST(limits, a_worlds_time_ends) {
+  sim::world world(1, {.time_max = 1h});
+  const auto sleeps = []() -> future<int> {
+    while (true) co_await atoll::sleep(1min);
+    co_return 0;
+  };
+  world.add_node({}, sleeps);
+  EXPECT_THROW(world.run_for(2h), sim::stuck);
 }
 
 TEST(determinism, another_seed_is_another_world) {

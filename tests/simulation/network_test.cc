@@ -2,10 +2,13 @@
 // Copyright the Atoll authors
 //
 // What sockets do: one list, on the kernel's backend and on the simulated one. And what only a simulated network does.
+#include <algorithm>
+
 #include <atoll/actors/future/cancel.hh>
 #include <atoll/actors/future/combinators.hh>
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/sync/scope.hh>
+#include <atoll/sharding/submit.hh>
 #include <atoll/simulation/testing/sim_test.hh>
 #include <atoll/testing/atoll_test.hh>
 
@@ -222,6 +225,62 @@ future<> timers_fire_in_their_order_and_never_early() {
   EXPECT_EQ(order, (std::vector<int>{10, 20, 30}));
 }
 
+future<> timers_that_are_cancelled_never_fire() {
+  int fired = 0;
+  atoll::cancel_source source;
+  const auto wait = [] { return atoll::sleep(2ms); };
+  auto waiting = source.run(wait);
+  source.cancel();
+  if (co_await as_result(std::move(waiting))) ++fired;
+  co_await atoll::sleep(5ms);
+  EXPECT_EQ(fired, 0);
+}
+
+future<> deadlines_come_in_time() {
+  const auto began = atoll::mono_now();
+  const auto wait = [] { return atoll::sleep(1min); };
+  const auto late = co_await as_result(atoll::with_timeout(10ms, wait));
+  ATOLL_REQUIRE(!late);
+  EXPECT_EQ(late.error().code(), status_code::deadline_exceeded);
+  EXPECT_GE(atoll::mono_now() - began, 10ms);
+}
+
+future<> messages_between_shards_start_in_order() {
+  static std::vector<int> came;
+  came.clear();
+  std::vector<future<>> sent;
+  for (int i = 0; i < 1000; ++i) {
+    sent.push_back(atoll::submit_to(1, [i] { came.push_back(i); }));
+    if (i % 100 == 99) co_await atoll::yield();
+  }
+  for (auto& each : sent) co_await std::move(each);
+  EXPECT_EQ(came.size(), 1000U);
+  EXPECT_TRUE(std::is_sorted(came.begin(), came.end()));
+}
+
+future<> a_call_to_a_shard_that_sleeps_wakes_it() {
+  for (int i = 0; i < 20; ++i) {
+    co_await atoll::sleep(1ms);
+    EXPECT_EQ(co_await atoll::submit_to(1, [i] { return i + static_cast<int>(atoll::this_shard_id()); }), i + 1);
+  }
+}
+
+future<> cancellation_reaches_the_other_shard() {
+  static bool ended = false;
+  ended = false;
+  atoll::cancel_source source;
+  const auto far = []() -> future<> {
+    const auto slept = co_await as_result(atoll::sleep(1min));
+    ended = !slept;
+  };
+  auto call = source.run([&far] { return atoll::submit_to(1, far); });
+  co_await atoll::sleep(2ms);
+  source.cancel();
+  EXPECT_FALSE(co_await as_result(std::move(call)));
+  for (int i = 0; i < 10'000 && !co_await atoll::submit_to(1, [] { return ended; }); ++i) co_await atoll::sleep(100us);
+  EXPECT_TRUE(co_await atoll::submit_to(1, [] { return ended; }));
+}
+
 #define BEHAVES(what)                                                                 \
   ATOLL_TEST(conformance_of_the_kernels, what) { co_await what(); }                   \
   ATOLL_SIM_TEST(conformance_of_the_simulated, what) {                                \
@@ -251,6 +310,11 @@ BEHAVES(a_closed_listener_ends_accept);
 BEHAVES(reads_end_by_the_callers_deadline);
 BEHAVES(a_socket_goes_from_shard_to_shard);
 BEHAVES(timers_fire_in_their_order_and_never_early);
+BEHAVES(timers_that_are_cancelled_never_fire);
+BEHAVES(deadlines_come_in_time);
+BEHAVES(messages_between_shards_start_in_order);
+BEHAVES(a_call_to_a_shard_that_sleeps_wakes_it);
+BEHAVES(cancellation_reaches_the_other_shard);
 
 // --- What a simulated network does.
 
