@@ -12,7 +12,7 @@
 // They live in builds with ATOLL_POINTS (the CMake option, for everything that is linked); in others BUGGIFY is false, a knob its
 // value, and the other two are nothing, with conditions that are compiled but never evaluated. Outside a simulated world they do nothing
 // either. A point of BUGGIFY is active in a quarter of the worlds, and then fires each fourth time, or with the probability it
-// says. What it does must be what may happen anyway. A knob is drawn once for each start of a node.
+// says. What it does must be what may happen anyway. A knob has one value all through a world.
 // ATOLL_SOMETIMES stands in functions that are neither inline nor templates. Shard rules: on any shard.
 #pragma once
 

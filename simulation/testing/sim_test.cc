@@ -378,8 +378,10 @@ class seed_runner {
 
   static std::string replay(std::uint64_t seed) {
     const char* const mutant = std::getenv("ATOLL_MUTANT");
-    return fmt::format("{}ATOLL_SIM_SEED={:#x} {} --gtest_filter={}",
-                       mutant != nullptr ? fmt::format("ATOLL_MUTANT={} ", mutant) : "", seed, own_path(), test_name());
+    const std::string name = test_name();
+    return fmt::format("{}ATOLL_SIM_SEED={:#x} {} --gtest_filter={}{}",
+                       mutant != nullptr ? fmt::format("ATOLL_MUTANT={} ", mutant) : "", seed, own_path(), name,
+                       name.find("DISABLED_") != std::string::npos ? " --gtest_also_run_disabled_tests" : "");
   }
 
   const body_function& body_;
