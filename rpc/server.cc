@@ -35,6 +35,7 @@ class server::session : public std::enable_shared_from_this<session> {
  public:
   explicit session(server& owner)
       : owner_(owner),
+        counts_(owner.options_.counts),
         connection_(std::make_shared<connection>(connection::role::serves, owner.options_.frame_timeout,
                                                  owner.options_.counts)) {}
 
@@ -146,7 +147,7 @@ class server::session : public std::enable_shared_from_this<session> {
   }
 
   void fail(std::uint64_t call_id, const error& e) {
-    owner_.options_.counts->served.add(e.code());
+    counts_->served.add(e.code());
     put_failure(link().out(), call_id, e);
     link().flush_soon();
   }
@@ -172,14 +173,15 @@ class server::session : public std::enable_shared_from_this<session> {
            error(status_code::resource_exhausted, "a reply of " + std::to_string(outcome->size()) + " bytes; at most " +
                                                       std::to_string(frame_bytes_max) + " are allowed"));
     } else {
-      owner_.options_.counts->served.add(status_code::ok);
+      counts_->served.add(status_code::ok);
       put_frame(link().out(), frame_kind::reply, call_id, *outcome);
       link().flush_soon();
     }
     if (in_flight_ == 0) idle_.notify_all();
   }
 
-  server& owner_;
+  server& owner_;  // not for calls that are being served: who stops does not wait for those whose connection is gone
+  const std::shared_ptr<rpc_counts> counts_;
   std::shared_ptr<connection> connection_;
   std::vector<known_method> methods_;  // number n at n - 1
   std::uint32_t in_flight_ = 0;

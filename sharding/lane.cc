@@ -29,8 +29,7 @@ bool lane::publish() noexcept {
   while (unpublished_count_ > 0) {
     line& l = (*lines)[tail_ % ring_lines];
     // Acquire: the receiver's reads of the old pointers come before our writes of new ones.
-    if (l.count.load(std::memory_order_acquire) != 0) break;
-    if (ATOLL_BUGGIFY()) {
+    if (l.count.load(std::memory_order_acquire) != 0 || ATOLL_BUGGIFY()) {
       ATOLL_SOMETIMES("lanes: a ring was full");
       break;
     }

@@ -49,7 +49,7 @@ class simulated_stream final : public tcp_stream {
   future<std::size_t> read_some(std::span<char> buffer) override {
     const auto e = endpoint_;
     auto& net = net_;
-    while (!e->closed) {
+    while (e != nullptr && !e->closed) {
       if (const std::size_t there = e->arrived.size() - e->taken; there > 0) {
         const std::size_t n = net.some_of(std::min(there, buffer.size()));
         std::copy_n(e->arrived.data() + e->taken, n, buffer.data());
@@ -57,8 +57,8 @@ class simulated_stream final : public tcp_stream {
         this_shard().socket_bytes_read += n;
         co_return n;
       }
-      if (e->broken != 0) co_return error::from_errno(e->broken, "read");
-      if (e->ended) co_return std::size_t{0};
+      if (e->broken != 0 && !std::exchange(e->reported, true)) co_return error::from_errno(e->broken, "read");
+      if (e->ended || e->broken != 0) co_return std::size_t{0};
       co_await or_fail(next_edge(e->reader));
     }
     co_return closed_here();
@@ -68,9 +68,9 @@ class simulated_stream final : public tcp_stream {
     const auto e = endpoint_;
     auto& net = net_;
     while (!bytes.empty()) {
-      if (e->closed) co_await fail(closed_here());
-      if (e->broken != 0) co_await fail(error::from_errno(e->broken, "write"));
-      if (e->end_sent) co_await fail(error::from_errno(EPIPE, "write"));
+      if (e == nullptr || e->closed) co_await fail(closed_here());
+      if (e->broken != 0 && !std::exchange(e->reported, true)) co_await fail(error::from_errno(e->broken, "write"));
+      if (e->end_sent || e->broken != 0) co_await fail(error::from_errno(EPIPE, "write"));
       if (!e->writable()) {
         co_await or_fail(next_edge(e->writer));
         continue;
@@ -81,7 +81,9 @@ class simulated_stream final : public tcp_stream {
     }
   }
 
-  void shutdown() noexcept override { net_.shut(endpoint_); }
+  void shutdown() noexcept override {
+    if (endpoint_ != nullptr) net_.shut(endpoint_);
+  }
 
   native_socket detach() override {
     const int number = net_.park(std::move(endpoint_));
@@ -89,7 +91,7 @@ class simulated_stream final : public tcp_stream {
   }
 
   [[nodiscard]] std::string peer() const override {
-    return endpoint_->broken != 0 || endpoint_->closed ? "(disconnected)" : endpoint_->peer_address.to_string();
+    return endpoint_ == nullptr || endpoint_->broken != 0 || endpoint_->closed ? "(disconnected)" : endpoint_->peer_address.to_string();
   }
 
  private:

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include <atoll/actors/base/assert.hh>
 #include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/base/rng.hh>
 #include <atoll/actors/reactor/clock.hh>
@@ -24,9 +25,11 @@ class chance {
   std::uint64_t operator()() noexcept { return random_(); }
   /// In [least, most].
   std::uint64_t between(std::uint64_t least, std::uint64_t most) noexcept {
+    ATOLL_ASSERT(least <= most, "from the least to the most");
     return least + random_.below(most - least + 1);
   }
   duration between(duration least, duration most) noexcept {
+    ATOLL_ASSERT(least <= most, "from the least to the most");
     return least +
            duration(static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>((most - least).count()) + 1)));
   }

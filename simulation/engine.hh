@@ -30,12 +30,10 @@ class engine {
   /// Has the next event happen. REQUIRES: !idle().
   void step() {
     now_ = events_.next_at();
-    ++steps_;
     events_.take()();
   }
   /// Lets time pass where nothing happens until then. REQUIRES: next_at() is not before.
   void pass_until(time_point when) noexcept { now_ = std::max(now_, when); }
-  [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
 
   void note(happening what, std::uint64_t a, std::uint64_t b = 0, std::uint64_t c = 0) {
     past_.add(now_, what, a, b, c);
@@ -45,7 +43,6 @@ class engine {
  private:
   std::uint64_t seed_;
   time_point now_{};
-  std::uint64_t steps_ = 0;
   event_queue events_;
   history past_;
 };

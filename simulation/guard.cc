@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdarg>
 #include <cstdio>
@@ -35,7 +36,8 @@ void forbidden(const char* what) noexcept {
   runs = false;
   std::array<char, 256> line{};
   const int length = std::snprintf(line.data(), line.size(), "simulation: %s in a simulated world; at:\n", what);
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+  const auto bytes = std::min<std::size_t>(length > 0 ? static_cast<std::size_t>(length) : 0, line.size() - 1);
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), bytes);
   std::array<void*, 48> frames{};
   const int depth = ::backtrace(frames.data(), static_cast<int>(frames.size()));
   ::backtrace_symbols_fd(frames.data(), depth, STDERR_FILENO);
@@ -102,6 +104,32 @@ int nanosleep(const timespec* wanted, timespec* left) {
   if (in_world()) forbidden("a thread that sleeps (nanosleep)");
   static auto* const next = real<int(const timespec*, timespec*)>("nanosleep");
   return next(wanted, left);
+}
+
+int clock_nanosleep(clockid_t which, int flags, const timespec* wanted, timespec* left) {
+  if (in_world()) forbidden("a thread that sleeps (clock_nanosleep)");
+  static auto* const next = real<int(clockid_t, int, const timespec*, timespec*)>("clock_nanosleep");
+  return next(which, flags, wanted, left);
+}
+
+int usleep(useconds_t microseconds) {
+  if (in_world()) forbidden("a thread that sleeps (usleep)");
+  static auto* const next = real<int(useconds_t)>("usleep");
+  return next(microseconds);
+}
+
+unsigned sleep(unsigned wanted) {
+  if (in_world()) forbidden("a thread that sleeps (sleep)");
+  static auto* const next = real<unsigned(unsigned)>("sleep");
+  return next(wanted);
+}
+
+/// std::random_device::_M_getval(): what it asks is the processor, whom nobody stands before.
+unsigned atoll_random_device_value(void* device) __asm__("_ZNSt13random_device9_M_getvalEv");
+unsigned atoll_random_device_value(void* device) {
+  if (in_world()) forbidden("real randomness (std::random_device)");
+  static auto* const next = real<unsigned(void*)>("_ZNSt13random_device9_M_getvalEv");
+  return next(device);
 }
 
 ssize_t getrandom(void* to, size_t bytes, unsigned flags) {

@@ -4,8 +4,9 @@
 // What keeps a simulated world closed: while its events happen, code that reaches for the machine's clock, for real
 // randomness, a thread or a socket ends the process with a line and a backtrace.
 //
-// A program that links atoll::simulation has the functions of the C library that give these behind functions of the same names, which
-// look whether a world runs on this thread. Code that makes its system calls itself is not seen.
+// A program that links atoll::simulation has the functions that give these (clock_gettime, gettimeofday, time, the sleeps, getrandom,
+// getentropy, std::random_device, pthread_create, socket) behind functions of the same names, which look whether a world runs on
+// this thread. Code that makes its system calls itself is not seen.
 #pragma once
 
 namespace atoll_root::atoll::sim {

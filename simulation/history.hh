@@ -3,7 +3,9 @@
 //
 // What has happened in a simulated world, as one number: two runs of one seed that give the same have gone the same way.
 //
-// Each happening is mixed into a rolling hash, by what it is and where, never by an address. Every `snapshot_every` of them
+// Each happening is mixed into a rolling hash, by what it is and where, never by an address: turns with the state of their shard's random
+// numbers, mail between shards by its ways, what goes over connections by its bytes. What a message within a node says is not in
+// it, unless it changes something of these. Every `snapshot_every` of them
 // the hash is kept, so that the first difference of two runs lies between two snapshots.
 #pragma once
 
@@ -19,7 +21,7 @@
 namespace atoll_root::atoll::sim {
 
 enum class happening : std::uint8_t {
-  turn,        // of a shard: node, shard, tasks it ran
+  turn,        // of a shard: node and shard, tasks it ran and how many wait, its random numbers
   mail,        // let through between two shards: node, from, to
   bytes,       // arrived: host, connection, hash of them
   connection,  // made, refused or ended: host, connection, how

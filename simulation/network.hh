@@ -17,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,9 +58,9 @@ struct endpoint {
   host_id peer_host;
   std::uint64_t connection;
   socket_owner* owner = nullptr;  // the shard it belongs to; null: closed, dead, or on its way between two shards
-  bool dead = false;              // its host is: it is touched no more
+  bool dead = false;              // its process is: nobody reads here any more, and its kernel ends it
+  bool forgotten = false;         // its host is: nobody knows of it any more
   std::weak_ptr<endpoint> peer;
-  socket_address own_address{};
   socket_address peer_address{};
 
   // Of what comes in.
@@ -69,8 +68,10 @@ struct endpoint {
   std::size_t taken = 0;          // of arrived
   std::uint64_t bytes_taken = 0;  // since the beginning
   bool ended = false;             // after what has arrived
-  int broken = 0;                 // errno; 0: it is not
+  int broken = 0;                 // errno; 0: it is not. What it had sent and is not there yet never comes
+  bool reported = false;          // somebody was told of that
   bool closed = false;            // by this side
+  bool shut = false;              // in both directions, by this side
   // Of what goes out.
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_peer_took = 0;  // as far as is known here
@@ -106,6 +107,7 @@ struct acceptor {
 /// A connection that is being made, for who waits for it.
 struct pending_connection {
   using waiter = detail::wait_queue<void>;
+  host_id host = 0;
   socket_owner* owner = nullptr;
   std::shared_ptr<endpoint> made{};
   int failed = 0;
@@ -135,7 +137,6 @@ class network {
   network& operator=(const network&) = delete;
 
   host_id add_host(const std::string& address);
-  [[nodiscard]] const std::string& address_of(host_id h) const { return hosts_[h].address; }
   /// The host is up; its process may make sockets.
   void up(host_id h) noexcept { hosts_[h].state = host::state::up; }
   /// All its sockets end.
@@ -148,7 +149,6 @@ class network {
   void mend(host_id from, host_id to);
   [[nodiscard]] bool is_cut(host_id from, host_id to) const { return way(from, to).cut; }
   void clog(host_id from, host_id to, time_point until);
-  void unclog(host_id from, host_id to) { way(from, to).clogged_until = time_point{}; }
   /// Breaks one connection between the two, if there is one.
   bool break_one(host_id a, host_id b);
   /// All ways are as at the beginning, and random breaks are over.
@@ -182,7 +182,7 @@ class network {
     enum class state : std::uint8_t { up, no_process, silent };
     std::string address;
     host::state state = state::no_process;
-    std::map<std::uint16_t, std::weak_ptr<acceptor>> ports;
+    std::multimap<std::uint16_t, std::weak_ptr<acceptor>> ports;
     std::uint16_t next_port = 32768;
   };
   struct direction {
@@ -198,19 +198,30 @@ class network {
     return is_cut(a, b) || is_cut(b, a) || hosts_[a].state == host::state::silent ||
            hosts_[b].state == host::state::silent;
   }
+  /// Nothing arrives now that goes there.
+  [[nodiscard]] bool is_blocked(host_id from, host_id to) const {
+    return way(from, to).cut || way(from, to).clogged_until > world_.now();
+  }
+  [[nodiscard]] bool is_silent(host_id h) const { return hosts_[h].state == host::state::silent; }
   std::optional<host_id> find(host_id from, const std::string& address) const;
+  std::shared_ptr<acceptor> listening(host_id from, host_id to, const socket_address& address);
+  void sweep();
   duration latency(host_id from, host_id to);
   time_point arrival(endpoint& from, host_id to);
   void travel(const std::shared_ptr<endpoint>& from, std::string piece, bool end);
   void arrive(const std::shared_ptr<endpoint>& from, std::string piece, bool end);
   void answer(const std::shared_ptr<endpoint>& reader);
+  /// Tells the peer that the connection is no more.
   void reset_peer(const std::shared_ptr<endpoint>& e);
+  void send_reset(host_id from, const std::shared_ptr<endpoint>& to);
   void break_here(const std::shared_ptr<endpoint>& e, int why);
   void reachability_changed(host_id a, host_id b);
   void find_half_open(host_id a, host_id b);
-  void resend(host_id a, host_id b);
+  void resend(host_id a, host_id b, duration within);
   void begin_connection(const std::shared_ptr<pending_connection>& p, host_id from, host_id to,
                         const socket_address& address, duration waited);
+  void answer_connection(const std::shared_ptr<pending_connection>& p, host_id from, host_id to, int failed,
+                         duration waited);
   static void tell(const std::shared_ptr<endpoint>& e);
   template <class F>
   void for_each_between(host_id a, host_id b, F f);
@@ -222,7 +233,8 @@ class network {
   chance draws_;
   std::vector<host> hosts_;
   std::vector<direction> ways_;
-  std::vector<std::weak_ptr<endpoint>> endpoints_;  // of all connections, in the order made
+  std::vector<std::shared_ptr<endpoint>> endpoints_;  // of all connections, in the order made
+  std::vector<std::weak_ptr<pending_connection>> pending_;
   std::size_t endpoints_swept_at_ = 64;
   std::map<int, std::shared_ptr<endpoint>> parked_;
   int next_number_ = 1;

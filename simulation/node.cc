@@ -81,6 +81,12 @@ struct node::parts final : mail_delays, offload_runner {
   void begin(offload_job& job) noexcept override;
 
   enum class way : std::uint8_t { nothing, kept_back, open };
+  [[nodiscard]] bool keeps_back_for(shard_id to) const noexcept {
+    for (std::size_t from = 0; from < shards.size(); ++from) {
+      if (ways[from * shards.size() + to] != way::nothing) return true;
+    }
+    return false;
+  }
 
   node& self;
   main_of_node main;
@@ -178,7 +184,8 @@ void node::shard_of::turn() {
     const as_shard here(context());
     did = runs_.loop().step(tasks);
   }
-  world.note(happening::turn, (node_.options_.number << 8U) | id_, did.ran);
+  world.note(happening::turn, (node_.options_.number << 8U) | id_, (did.ran << 16U) ^ context().coroutines_suspended,
+             context().random.fingerprint());
   using kind = reactor::progress::kind;
   switch (did.is) {
     case kind::busy:
@@ -187,6 +194,8 @@ void node::shard_of::turn() {
       if (did.wake_at != never) turn_at(std::max(node_.clock_.in_world(did.wake_at), world.now() + takes));
       return;
     case kind::ended:
+      // On a machine it would have seen what was sent to it before the order to end.
+      if (node_.parts_->keeps_back_for(id_)) return turn_at(world.now() + node_.pace_.mail_max);
       break;
   }
   ended_ = true;
@@ -269,6 +278,12 @@ void node::crash() noexcept {
 void node::ask_to_stop() {
   world_.note(happening::node, options_.number, 3);
   parts_->shards.front()->io().deliver(SIGTERM);
+}
+
+void node::end_pause() {
+  if (paused_until_ <= world_.now()) return;
+  paused_until_ = {};
+  for (auto& each : parts_->shards) each->wake();
 }
 
 bool node::has_ended() const noexcept { return parts_->ended == parts_->shards.size(); }

@@ -60,6 +60,7 @@ class node {
   /// SIGTERM, as an app sees it.
   void ask_to_stop();
   void pause_until(time_point until) noexcept { paused_until_ = std::max(paused_until_, until); }
+  void end_pause();
 
   /// Its main and all its shards have ended.
   [[nodiscard]] bool has_ended() const noexcept;
@@ -67,6 +68,7 @@ class node {
   /// Of main, when it has ended.
   [[nodiscard]] const std::optional<result<int>>& outcome() const noexcept;
   [[nodiscard]] node_clock& clock() noexcept { return clock_; }
+  [[nodiscard]] std::uint32_t number() const noexcept { return options_.number; }
   /// What its coroutines wait for.
   [[nodiscard]] std::string dump_tasks();
   /// Failed futures that nobody read, and scopes destroyed while their work ran, of all shards.

@@ -100,6 +100,8 @@ struct world::parts {
   void cut_some();
   void clog_some();
   void change_a_clock();
+  void set_clock(node_id n, std::int64_t ppm, duration step);
+  void pause(node_id n, duration how_long);
 
   world_options options;
   engine world;
@@ -119,13 +121,10 @@ struct world::parts {
 world::world(std::uint64_t seed, const world_options& options) : parts_(std::make_unique<parts>(seed, options)) {}
 
 world::~world() {
-  // What their coroutines refer to may be gone: as if they had crashed.
-  for (auto& place : parts_->places) {
-    if (parts_->is_up(place)) static_cast<void>(place.process.release());
-  }
-  for (auto& grave : parts_->graves) static_cast<void>(grave.release());
-  // What they and others refer to stays, too.
-  static_cast<void>(parts_.release());
+  // What the nodes' coroutines refer to may be gone: it all stays as it is, as if they had crashed, where a search for leaks
+  // finds it.
+  static auto& kept = *new std::vector<parts*>;
+  kept.push_back(parts_.release());
 }
 
 std::uint64_t world::seed() const noexcept { return parts_->world.seed(); }
@@ -220,21 +219,11 @@ void world::stop(node_id n) {
   if (is_up(n)) parts_->places[n].process->ask_to_stop();
 }
 
-void world::pause(node_id n, duration how_long) {
-  if (!is_up(n)) return;
-  parts_->world.note(happening::node, n, 4, static_cast<std::uint64_t>(how_long.count()));
-  parts_->places[n].process->pause_until(parts_->world.now() + how_long);
-}
+void world::pause(node_id n, duration how_long) { parts_->pause(n, how_long); }
 
-void world::set_clock_drift(node_id n, std::int64_t ppm) {
-  parts_->places[n].drift_ppm = ppm;
-  if (is_up(n)) parts_->places[n].process->clock().set_drift(ppm);
-}
+void world::set_clock_drift(node_id n, std::int64_t ppm) { parts_->set_clock(n, ppm, {}); }
 
-void world::step_wall_clock(node_id n, duration by) {
-  parts_->places[n].wall_offset += by;
-  if (is_up(n)) parts_->places[n].process->clock().step_wall(by);
-}
+void world::step_wall_clock(node_id n, duration by) { parts_->set_clock(n, parts_->places[n].drift_ppm, by); }
 
 std::string world::dump_tasks() const {
   std::string text;
@@ -246,11 +235,14 @@ std::string world::dump_tasks() const {
 
 std::string world::left_behind() const {
   std::string text;
-  for (node_id n = 0; n < parts_->places.size(); ++n) {
-    const auto& p = parts_->places[n];
-    if (!p.process || p.process->has_crashed()) continue;
-    if (const auto left = p.process->left_behind(); left > 0) text += fmt::format("node {}: {}\n", n, left);
+  const auto look = [&text](node& of) {
+    if (of.has_crashed()) return;
+    if (const auto left = of.left_behind(); left > 0) text += fmt::format("node {}: {}\n", of.number(), left);
+  };
+  for (const auto& p : parts_->places) {
+    if (p.process) look(*p.process);
   }
+  for (const auto& grave : parts_->graves) look(*grave);
   return text;
 }
 
@@ -317,7 +309,13 @@ void world::parts::crash_one() {
 void world::parts::pause_one() {
   const auto n = static_cast<node_id>(faults.between(0, places.size() - 1));
   const duration how_long = faults.between(duration(0), chaos.pause_max);
-  if (is_up(places[n])) places[n].process->pause_until(world.now() + how_long);
+  pause(n, how_long);
+}
+
+void world::parts::pause(node_id n, duration how_long) {
+  if (!is_up(places[n])) return;
+  world.note(happening::node, n, 4, static_cast<std::uint64_t>(how_long.count()));
+  places[n].process->pause_until(world.now() + how_long);
 }
 
 void world::parts::cut_some() {
@@ -364,6 +362,11 @@ void world::parts::change_a_clock() {
   const auto most = static_cast<std::uint64_t>(options.drift_max_ppm);
   const auto ppm = static_cast<std::int64_t>(faults.between(0, 2 * most)) - static_cast<std::int64_t>(most);
   const duration step = faults.between(-seconds(3600), seconds(3600));
+  set_clock(n, ppm, step);
+}
+
+void world::parts::set_clock(node_id n, std::int64_t ppm, duration step) {
+  world.note(happening::fault, 3, n, static_cast<std::uint64_t>(ppm ^ step.count()));
   places[n].drift_ppm = ppm;
   places[n].wall_offset += step;
   if (!is_up(places[n])) return;
@@ -406,6 +409,7 @@ void world::heal() {
   p.net.heal();
   for (node_id n = 0; n < p.places.size(); ++n) {
     if (p.places[n].down_by_chaos) p.start(n);
+    if (p.is_up(p.places[n])) p.places[n].process->end_pause();
   }
 }
 

@@ -130,7 +130,7 @@ class world {
   void begin_chaos(const chaos_options& options);
   /// Some of what can go wrong, chosen at random, at random rates.
   [[nodiscard]] chaos_options some_chaos();
-  /// Chaos ends, the network is whole, and nodes that it had crashed are started.
+  /// Chaos ends, the network is whole, nodes that it had crashed are started and paused ones run; and no point in the code does anything.
   void heal();
 
   // Time.

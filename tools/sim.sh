@@ -27,6 +27,7 @@ while [ $# -gt 0 ]; do
 done
 
 if [ -n "$seed" ]; then
+  [ "$filter" != '*' ] || { printf 'sim: --seed replays one test: name it\n' >&2; exit 2; }
   export ATOLL_SIM_SEED="$seed" ATOLL_SIM_LOG=1
   [ -z "$trace" ] || export ATOLL_SIM_TRACE="$trace"
   exec "$program" --gtest_filter="$filter"

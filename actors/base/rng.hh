@@ -36,6 +36,11 @@ class rng {
     return drawn;
   }
 
+  /// Of its state: differs where so many numbers were not drawn alike.
+  [[nodiscard]] std::uint64_t fingerprint() const noexcept {
+    return state_[0] ^ rotl(state_[1], 17) ^ rotl(state_[3], 39);
+  }
+
   /// A number in [0, bound); 0 where bound is 0. The bias is below 2^-32 for bounds below 2^32.
   std::uint64_t below(std::uint64_t bound) noexcept { return bound == 0 ? 0 : (*this)() % bound; }
 

@@ -6,7 +6,7 @@
 //   if (ATOLL_BUGGIFY()) co_await atoll::sleep(1ms);                      // rare paths are taken often
 //   if (ATOLL_BUGGIFY(0.01)) co_return error(status_code::unavailable);
 //   const std::size_t batch = ATOLL_KNOB(batch, 256, 1, 4096);            // 256; in a world something from 1 to 4096
-//   ATOLL_SOMETIMES("a call waited for its slot");                        // has to happen in some seed
+//   ATOLL_SOMETIMES("a call waited for its slot");                        // should happen in some seed
 //   ATOLL_ALWAYS(epoch >= promised, "an epoch went back");                // has to hold in every seed
 //
 // They live in builds with ATOLL_POINTS (the CMake option, for everything that is linked); in others BUGGIFY is false, a knob its

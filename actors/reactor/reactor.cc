@@ -67,7 +67,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
     : shard_(time),
       io_(std::move(io)),
       timers_(time.now()),
-      ticks_(shard_, options.ticks ? options.task_quota : duration::zero(), options.stall_threshold),
+      ticks_(shard_, options.task_quota, options.stall_threshold, options.ticks),
       spin_for_(options.spin_for),
       shares_processor_(options.shares_processor) {
   ATOLL_ASSERT(detail::current_shard == nullptr, "one reactor a thread");

@@ -72,14 +72,14 @@ std::string_view code_of(std::string_view name) noexcept {
 
 }  // namespace
 
-ticker::ticker(shard& s, duration period, duration threshold)
+ticker::ticker(shard& s, duration period, duration threshold, bool on)
     : shard_(s),
       period_(std::max(period, duration(std::chrono::microseconds(50)))),
       stall_ticks_(threshold <= duration::zero()
                        ? 0
                        : static_cast<std::uint32_t>(std::clamp<std::int64_t>(threshold / period_, 2, 1'000'000'000))) {
   ATOLL_ASSERT(shard_.ticks == nullptr, "a shard has one ticker");
-  if (signals_are_kept_back || period <= duration::zero()) return;
+  if (signals_are_kept_back || !on) return;
   // The first call loads libgcc, which a signal handler could not.
   std::array<void*, 1> preload{};
   ::backtrace(preload.data(), 1);

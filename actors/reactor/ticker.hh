@@ -32,8 +32,8 @@ class ticker {
   static constexpr auto report_every = std::chrono::seconds(1);
   static constexpr auto rest_for = std::chrono::milliseconds(2);  // or a period, where that is longer
 
-  /// period 0: there are no ticks. threshold 0: no stall is reported. The shard is the one of this thread.
-  ticker(shard& s, duration period, duration threshold);
+  /// threshold 0: no stall is reported. The shard is the one of this thread. `on` false: there are no ticks.
+  ticker(shard& s, duration period, duration threshold, bool on = true);
   ticker(const ticker&) = delete;
   ticker& operator=(const ticker&) = delete;
   ~ticker();

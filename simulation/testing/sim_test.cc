@@ -132,6 +132,11 @@ void write_report(int fd, const report& told, const std::vector<std::uint64_t>& 
   for (const auto& point : points) write_all(fd, (point + "\n").data(), point.size() + 1);
 }
 
+/// Real time that a seed may take.
+unsigned seconds_max() { return static_cast<unsigned>(number_from("ATOLL_SIM_SECONDS", 60)); }
+/// When a seed's process ends itself, where nobody else does.
+unsigned alarm_after() { return seconds_max() + 5; }
+
 /// A process that runs a seed.
 struct seed_process {
   std::uint64_t seed = 0;
@@ -184,16 +189,18 @@ seed_process begin_process(std::uint64_t seed) {
 }
 
 /// A copy of this process runs it.
-seed_process fork_seed(const body_function& body, const world_options& options, std::uint64_t seed) {
+seed_process fork_seed(const body_function& body, const world_options& options, std::uint64_t seed,
+                       const trace_range& trace = {}) {
   seed_process p = begin_process(seed);
   p.pid = ::fork();
   if (p.pid != 0) return p;
+  ::alarm(alarm_after());
   ::dup2(p.output, STDOUT_FILENO);
   ::dup2(p.output, STDERR_FILENO);
   report told;
   std::vector<std::uint64_t> snapshots;
   std::set<std::string> points;
-  const bool good = run_seed(body, options, seed, {}, told, snapshots, points);
+  const bool good = run_seed(body, options, seed, trace, told, snapshots, points);
   write_report(p.result, told, snapshots, points);
   std::fflush(nullptr);
   ::_exit(good ? 0 : 1);
@@ -209,6 +216,7 @@ seed_process spawn_seed(std::uint64_t seed, const trace_range& trace = {}) {
   const std::string result = std::to_string(p.result);
   p.pid = ::fork();
   if (p.pid != 0) return p;
+  ::alarm(alarm_after());
   ::dup2(p.output, STDOUT_FILENO);
   ::dup2(p.output, STDERR_FILENO);
   ::fcntl(p.result, F_SETFD, 0);
@@ -233,7 +241,7 @@ seed_process spawn_seed(std::uint64_t seed, const trace_range& trace = {}) {
 }
 
 void wait_for(seed_process& p) {
-  while (::waitpid(p.pid, &p.status, 0) < 0 && errno == EINTR) continue;
+  while (p.pid > 0 && ::waitpid(p.pid, &p.status, 0) < 0 && errno == EINTR) continue;
 }
 
 /// The first line that two traces don't share.
@@ -253,8 +261,8 @@ std::string first_difference(const std::string& a, const std::string& b) {
 }
 
 /// Runs a seed whose histories differ twice more, and finds where they begin to.
-std::string find_divergence(std::uint64_t seed, const std::vector<std::uint64_t>& a,
-                            const std::vector<std::uint64_t>& b) {
+std::string find_divergence(const body_function& body, const world_options& options, std::uint64_t seed,
+                            const std::vector<std::uint64_t>& a, const std::vector<std::uint64_t>& b) {
   std::size_t same = 0;
   {
     // The snapshots agree up to some point, and from there on differ.
@@ -274,8 +282,9 @@ std::string find_divergence(std::uint64_t seed, const std::vector<std::uint64_t>
   if (::mkdtemp(folder.data()) == nullptr) return "no folder for traces";
   const std::uint64_t from = same * history::snapshot_every;
   std::array<std::string, 2> files{folder + "/a", folder + "/b"};
-  for (const auto& file : files) {
-    auto p = spawn_seed(seed, {file, from, from + history::snapshot_every});
+  for (std::size_t i = 0; i < files.size(); ++i) {  // in the surroundings of the two that differed
+    const trace_range range{files[i], from, from + history::snapshot_every};
+    auto p = i == 0 ? fork_seed(body, options, seed, range) : spawn_seed(seed, range);
     wait_for(p);
     p.close_files();
   }
@@ -293,7 +302,7 @@ class seed_runner {
         count_(number_from("ATOLL_SIM_SEEDS", 20)),
         check_percent_(number_from("ATOLL_SIM_CHECK", 5)),
         jobs_(std::max<std::uint64_t>(number_from("ATOLL_SIM_JOBS", std::thread::hardware_concurrency()), 1)),
-        limit_(std::chrono::seconds(number_from("ATOLL_SIM_SECONDS", 60))),
+        limit_(seconds_max()),
         seeds_(number_from("ATOLL_SIM_BASE", 1), purpose::test, history::hash_of(test_name())) {}
 
   void run() {
@@ -303,8 +312,8 @@ class seed_runner {
       while (begun < count_ && running_.size() < jobs_ && failed_ < failures_max) {
         const std::uint64_t seed = seeds_();
         const bool check = begun == 0 ? check_percent_ > 0 : seed % 100 < check_percent_;
-        running_.push_back(fork_seed(body_, options_, seed));
-        if (check) running_.push_back(spawn_seed(seed));
+        add(fork_seed(body_, options_, seed));
+        if (check) add(spawn_seed(seed));
         ++begun;
       }
       if (failed_ >= failures_max) begun = count_;
@@ -323,6 +332,16 @@ class seed_runner {
 
  private:
   static constexpr std::uint64_t failures_max = 3;
+
+  void add(seed_process p) {
+    if (p.pid > 0) {
+      running_.push_back(p);
+      return;
+    }
+    failed_ = failures_max;
+    ADD_FAILURE() << "no process for a seed: " << std::strerror(errno);
+    p.close_files();
+  }
 
   void wait_for_one() {
     while (!running_.empty()) {
@@ -351,7 +370,7 @@ class seed_runner {
       virtual_ns_ += told.numbers.virtual_ns;
       points_.insert(told.points.begin(), told.points.end());
     }
-    if (!p.passed()) {
+    if (!p.passed() || told.numbers.finished == 0) {
       ++failed_;
       const std::string why = p.timed_out             ? "took too long"
                               : WIFSIGNALED(p.status) ? "was ended by a signal"
@@ -373,7 +392,8 @@ class seed_runner {
     ++failed_;
     ADD_FAILURE() << "SIM FAIL " << test_name() << fmt::format(" seed={:#x}", p.seed)
                   << ": two runs of one seed differ; "
-                  << find_divergence(p.seed, other->second.snapshots, told.snapshots) << "\nreplay: " << replay(p.seed);
+                  << find_divergence(body_, options_, p.seed, other->second.snapshots, told.snapshots)
+                  << "\nreplay: " << replay(p.seed);
   }
 
   static std::string replay(std::uint64_t seed) {

@@ -82,6 +82,16 @@ CLUSTER_TEST(the_same_ref_calls_a_shard_of_another_node) {
   EXPECT_EQ((co_await one.node.ref<counter>(2, 0).read("x")).total, 4);
 }
 
+CLUSTER_TEST(a_node_may_stop_while_it_serves_a_call_whose_connection_is_gone) {
+  auto call = one.node.ref<counter>(2, 1).within(10s).nap(300);
+  for (int looks = 0; looks < 1'000 && co_await two.counters.at(1).napping() == 0; ++looks) co_await atoll::sleep(1ms);
+  co_await one.node.stop();
+  EXPECT_FALSE(co_await as_result(std::move(call)));
+  co_await two.node.stop();  // nobody waits for the answer, so it does not either
+  EXPECT_EQ(co_await two.counters.at(1).napping(), 1U);
+  co_await two.counters.stop();  // this does: the call ends when all of the node is gone
+}
+
 CLUSTER_TEST(calls_can_be_made_from_every_shard) {
   const auto ref = one.node.ref<counter>(2, 0);
   EXPECT_EQ(co_await atoll::submit_to(1, [ref] { return ref.add("x", 2); }), 2);

@@ -37,7 +37,8 @@ other_run run_again(const std::string& environment, const std::string& arguments
   std::array<char, 4096> buffer{};
   const auto length = ::readlink("/proc/self/exe", buffer.data(), buffer.size() - 1);
   const std::string program(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
-  const std::string command = environment + " " + program + " --gtest_brief=1 " + arguments + " 2>&1";
+  const std::string command = "env -u ATOLL_SIM_SEED -u ATOLL_SIM_TRACE -u ATOLL_SIM_LOG -u ATOLL_SIM_COVERAGE " +
+                              environment + " " + program + " --gtest_brief=1 " + arguments + " 2>&1";
   other_run run;
   std::FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) return run;
@@ -172,6 +173,7 @@ TEST(closed_DeathTest, what_is_not_of_a_world_ends_the_process) {
                  static_cast<void>(::getentropy(to.data(), to.size()));
                }),
                "real randomness");
+  EXPECT_DEATH(in_a_world([] { static_cast<void>(std::random_device()()); }), "real randomness");
   EXPECT_DEATH(in_a_world([] { static_cast<void>(::socket(AF_INET, SOCK_STREAM, 0)); }), "a socket");
   EXPECT_DEATH(in_a_world([] { atoll::this_shard().io->wait(atoll::never); }), "blocks its thread");
 }
