@@ -166,7 +166,7 @@ struct seed_process {
     const std::size_t words = all.numbers.snapshots * sizeof(std::uint64_t);
     if (bytes.size() < sizeof(report) + words) return {};
     all.snapshots.resize(all.numbers.snapshots);
-    std::memcpy(all.snapshots.data(), bytes.data() + sizeof(report), words);
+    if (words > 0) std::memcpy(all.snapshots.data(), bytes.data() + sizeof(report), words);
     std::string_view names(bytes);
     names.remove_prefix(sizeof(report) + words);
     while (!names.empty()) {
