@@ -15,6 +15,8 @@
 // Every remote call has a deadline: that of its context, or within(), or `cluster_options::call_timeout`.
 // Errors: `unavailable` at once where the peer is down, was lost (whether the call was carried out is then unknown)
 // or is stopping; `unimplemented` where it doesn't serve the method; `deadline_exceeded`; what the method fails with.
+// Order: calls of a shard to an instance start in the order made, while they go over one connection. One that its caller has given
+// up may start late, after those that went over a new one.
 // A peer that is down is no error of start(): it is logged, and connected to when it comes.
 //
 // Shard rules: start, serve and stop on the shard that made the cluster; refs on any shard. cluster_ref is the part of

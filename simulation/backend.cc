@@ -91,7 +91,8 @@ class simulated_stream final : public tcp_stream {
   }
 
   [[nodiscard]] std::string peer() const override {
-    return endpoint_ == nullptr || endpoint_->broken != 0 || endpoint_->closed ? "(disconnected)" : endpoint_->peer_address.to_string();
+    return endpoint_ == nullptr || endpoint_->broken != 0 || endpoint_->closed ? "(disconnected)"
+                                                                               : endpoint_->peer_address.to_string();
   }
 
  private:

@@ -57,9 +57,7 @@ template <class F>
 F* real(const char* name) noexcept {
   void* found = ::dlsym(RTLD_NEXT, name);
   if (found == nullptr) std::abort();
-  F* function = nullptr;
-  std::memcpy(&function, &found, sizeof function);
-  return function;
+  return reinterpret_cast<F*>(found);
 }
 
 }  // namespace

@@ -28,8 +28,8 @@ network::network(engine& world, const network_options& options)
       options_(options),
       draws_(world.stream(purpose::network)),
       ways_(std::size_t{hosts_max} * hosts_max) {
-  ATOLL_ASSERT(options.window_min > 0 && options.window_min <= options.window_max,
-               "windows from the least to the most");
+  ATOLL_ASSERT(options.window_min > 0, "a window has room for something");
+  ATOLL_ASSERT(options.window_min <= options.window_max, "windows from the least to the most");
 }
 
 host_id network::add_host(const std::string& address) {
