@@ -47,7 +47,7 @@ void forbidden(const char* what) noexcept {
 namespace {
 
 /// The allocator takes the time to know when to give pages back; nothing of a world depends on that.
-bool is_allocators(const void* caller) noexcept {
+[[maybe_unused]] bool is_allocators(const void* caller) noexcept {
   Dl_info where{};
   return ::dladdr(caller, &where) != 0 && where.dli_fname != nullptr &&
          std::strstr(where.dli_fname, "mimalloc") != nullptr;
@@ -68,17 +68,20 @@ using atoll_root::atoll::sim::in_world;
 using atoll_root::atoll::sim::is_allocators;
 using atoll_root::atoll::sim::real;
 
-// Sanitizers have functions of their own there, which know more than the C library's.
+// Sanitizers have functions of their own there, which know more than the C library's: AddressSanitizer for some, ThreadSanitizer for all.
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define ATOLL_SANITIZED 1
+#if __has_feature(address_sanitizer)
+#define ATOLL_ADDRESS_SANITIZED 1
+#elif __has_feature(thread_sanitizer)
+#define ATOLL_THREAD_SANITIZED 1
 #endif
 #endif
 
+#if !defined(ATOLL_THREAD_SANITIZED)
 // The names below are the C library's, and stand before them where this is linked.
 extern "C" {
 
-#if !defined(ATOLL_SANITIZED)
+#if !defined(ATOLL_ADDRESS_SANITIZED)
 int clock_gettime(clockid_t which, timespec* to) noexcept {
   if (in_world() && !is_allocators(__builtin_return_address(0))) forbidden("the machine's clock (clock_gettime)");
   static auto* const next = real<int(clockid_t, timespec*)>("clock_gettime");
@@ -142,7 +145,7 @@ int getentropy(void* to, size_t bytes) {
   return next(to, bytes);
 }
 
-#if !defined(ATOLL_SANITIZED)
+#if !defined(ATOLL_ADDRESS_SANITIZED)
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
                    void* argument) noexcept {
   if (in_world()) forbidden("a thread (pthread_create)");
@@ -158,3 +161,4 @@ int socket(int domain, int type, int protocol) noexcept {
 }
 
 }  // extern "C"
+#endif
