@@ -55,6 +55,9 @@ std::vector<benchmark> task_benches();
 std::vector<benchmark> timer_benches();
 std::vector<benchmark> wake_benches();
 
+/// Binds this thread to a processor.
+void pin(unsigned cpu);
+
 // The limits, in the shapes that are documented with each.
 /// Two pinned threads, a request and a response ring of 64-byte slots, `outstanding` at a time: ns a round trip.
 double ring_round_trip_ns(std::uint32_t outstanding);

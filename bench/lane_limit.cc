@@ -28,14 +28,14 @@ struct ring {
   std::array<slot, slots> content{};
 };
 
+}  // namespace
+
 void pin(unsigned cpu) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
   CPU_SET(cpu, &mask);
   ::pthread_setaffinity_np(::pthread_self(), sizeof mask, &mask);
 }
-
-}  // namespace
 
 double ring_round_trip_ns(std::uint32_t outstanding) {
   constexpr std::uint64_t trips = 2'000'000;

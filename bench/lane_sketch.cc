@@ -4,9 +4,6 @@
 // What a call between two cores costs at the very least: its record lies in the caller's frame, the handler's frame comes
 // from a free list, and up to 14 records are published together. No context, no bounds, no failure, no cancellation, no
 // counts, one caller thread and one callee thread that spin.
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -98,13 +95,6 @@ raw::job call_again(lane& way, std::uint64_t calls, std::uint64_t& left) {
     if (sum != i + 1) std::terminate();
     --left;
   }
-}
-
-void pin(unsigned cpu) {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  CPU_SET(cpu, &mask);
-  ::pthread_setaffinity_np(::pthread_self(), sizeof mask, &mask);
 }
 
 }  // namespace
