@@ -112,10 +112,7 @@ void network::arrive(const std::shared_ptr<endpoint>& from, std::string piece, b
     if (!piece.empty()) send_reset(from->peer_host, from);
     return;
   }
-  if (!piece.empty() && draws_.happens(options_.reset_probability)) {
-    break_here(peer, ECONNRESET);
-    return reset_peer(peer);
-  }
+  if (!piece.empty() && draws_.happens(options_.reset_probability)) return break_by_chance(peer);
   world_.note(happening::bytes, peer->host, peer->connection, history::hash_of(piece) + (end ? 1 : 0));
   peer->arrived += piece;
   peer->ended = peer->ended || end;
@@ -440,10 +437,13 @@ void network::find_half_open(host_id a, host_id b) {
   for_each_between(a, b, [this](const std::shared_ptr<endpoint>& e) {
     const auto peer = e->peer.lock();
     const bool half = peer == nullptr || peer->forgotten || peer->broken != 0;
-    if (!half || e->broken != 0) return;
-    world_.after(draws_.between(duration(0), probe_after_max), [this, e] {
-      if (!unreachable(e->host, e->peer_host)) break_here(e, ECONNRESET);
-    });
+    if (half && e->broken == 0) probe(e);
+  });
+}
+
+void network::probe(const std::shared_ptr<endpoint>& e) {
+  world_.after(draws_.between(duration(0), probe_after_max), [this, e] {
+    if (!unreachable(e->host, e->peer_host)) break_here(e, ECONNRESET);
   });
 }
 
@@ -455,16 +455,33 @@ void network::clog(host_id from, host_id to, time_point until) {
   });
 }
 
-bool network::break_one(host_id a, host_id b) {
+std::shared_ptr<endpoint> network::some_open_side(host_id a, host_id b) {
   std::vector<std::shared_ptr<endpoint>> open;
   for_each_between(a, b, [&open](const std::shared_ptr<endpoint>& e) {
     if (!e->closed && e->broken == 0) open.push_back(e);
   });
-  if (open.empty()) return false;
-  const std::uint64_t which = draws_.between(0, open.size() - 1);
-  break_here(open[which], ECONNRESET);
-  reset_peer(open[which]);
+  return open.empty() ? nullptr : open[draws_.between(0, open.size() - 1)];
+}
+
+bool network::break_one(host_id a, host_id b) {
+  const auto e = some_open_side(a, b);
+  if (e == nullptr) return false;
+  break_here(e, ECONNRESET);
+  reset_peer(e);
   return true;
+}
+
+void network::break_some(host_id a, host_id b) {
+  if (const auto e = some_open_side(a, b)) break_by_chance(e);
+}
+
+void network::break_by_chance(const std::shared_ptr<endpoint>& side) {
+  const bool other_first = draws_.happens(0.5);
+  const auto peer = side->peer.lock();
+  const auto first = other_first && peer != nullptr ? peer : side;
+  break_here(first, ECONNRESET);
+  if (draws_.happens(0.5)) return reset_peer(first);
+  if (const auto half = first->peer.lock()) probe(half);
 }
 
 void network::heal() {

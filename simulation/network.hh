@@ -149,8 +149,10 @@ class network {
   void mend(host_id from, host_id to);
   [[nodiscard]] bool is_cut(host_id from, host_id to) const { return way(from, to).cut; }
   void clog(host_id from, host_id to, time_point until);
-  /// Breaks one connection between the two, if there is one.
+  /// Breaks one connection between the two, if there is one: a's side sees it at once, the other is told.
   bool break_one(host_id a, host_id b);
+  /// The same, where chance says which side sees it first, and whether the other is told or finds out by itself.
+  void break_some(host_id a, host_id b);
   /// All ways are as at the beginning, and random breaks are over.
   void heal();
   [[nodiscard]] network_options& options() noexcept { return options_; }
@@ -215,6 +217,11 @@ class network {
   void reset_peer(const std::shared_ptr<endpoint>& e);
   void send_reset(host_id from, const std::shared_ptr<endpoint>& to);
   void break_here(const std::shared_ptr<endpoint>& e, int why);
+  void break_by_chance(const std::shared_ptr<endpoint>& side);
+  /// A side of a connection that a has open with b; null: there is none.
+  std::shared_ptr<endpoint> some_open_side(host_id a, host_id b);
+  /// One whose peer has gone finds out, some time.
+  void probe(const std::shared_ptr<endpoint>& e);
   void reachability_changed(host_id a, host_id b);
   void find_half_open(host_id a, host_id b);
   void resend(host_id a, host_id b, duration within);

@@ -386,7 +386,7 @@ void world::begin_chaos(const chaos_options& options) {
   p.every(options.breaks, [&p] {
     const auto a = static_cast<node_id>(p.faults.between(0, p.places.size() - 1));
     const auto b = static_cast<node_id>(p.faults.between(0, p.places.size() - 1));
-    p.net.break_one(p.places[a].host, p.places[b].host);
+    p.net.break_some(p.places[a].host, p.places[b].host);
   });
 }
 

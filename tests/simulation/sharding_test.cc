@@ -291,6 +291,8 @@ class register_of : public atoll::peering<register_of> {
     if (number % 4 == 0) co_await atoll::sleep(std::chrono::microseconds(number % 700));
     rows_[key].push_back(number);
   }
+  /// By way of another shard, which goes on when the caller has given up.
+  future<> append_from(std::string key, std::uint64_t number, std::uint32_t shard);
   future<std::vector<std::uint64_t>> read(std::string key) const {
     const auto at = rows_.find(key);
     return atoll::make_ready_future<std::vector<std::uint64_t>>(at == rows_.end() ? std::vector<std::uint64_t>()
@@ -318,7 +320,24 @@ class register_of : public atoll::peering<register_of> {
  private:
   rows rows_;
 };
-ATOLL_SERVICE(register_of, "test.Register", ATOLL_METHOD(append, key(key), number), ATOLL_METHOD(read, key(key)));
+ATOLL_SERVICE(register_of, "test.Register", ATOLL_METHOD(append, key(key), number), ATOLL_METHOD(read, key(key)),
+              ATOLL_METHOD(append_from, key(key), number, shard));
+
+future<> append_after_a_while(atoll::sharded_ref<register_of> all, std::string key, std::uint64_t number) {
+  co_await atoll::sleep(some_time(300us));
+  co_await all.append(key, number);
+}
+
+future<> append_in_any_case(atoll::sharded_ref<register_of> all, std::string key, std::uint64_t number) {
+  const auto append = [&] { return append_after_a_while(all, key, number); };
+  co_await atoll::shielded(append);
+}
+
+future<> register_of::append_from(std::string key, std::uint64_t number, std::uint32_t shard) {
+  const auto all = peers();
+  const auto append_there = [all, key, number] { return append_in_any_case(all, key, number); };
+  co_await atoll::submit_to(shard, append_there);
+}
 
 future<> write_rows(atoll::sharded_ref<register_of> all, std::string key) {
   // One after the other for some keys, many at a time for others: a key's own are never reordered where they need no wait.
@@ -341,6 +360,27 @@ future<> write_rows(atoll::sharded_ref<register_of> all, std::string key) {
   EXPECT_EQ(std::set<std::uint64_t>(got.begin(), got.end()).size(), got.size()) << key;
 }
 
+future<> write_by_way_of_others(atoll::sharded_ref<register_of> all, std::string key) {
+  std::vector<future<>> under_way;
+  for (std::uint64_t i = 1; i <= 40; ++i) {
+    const auto way = static_cast<std::uint32_t>(draw(atoll::shard_count()));
+    under_way.push_back(all.within(1us + some_time(1ms)).append_from(key, i, way));
+    if (draw(2) == 0) co_await atoll::sleep(some_time(200us));
+  }
+  std::set<std::uint64_t> done;
+  for (std::uint64_t i = 1; i <= under_way.size(); ++i) {
+    const auto outcome = co_await as_result(std::move(under_way[i - 1]));
+    if (outcome) done.insert(i);
+    EXPECT_TRUE(outcome || outcome.error().code() == status_code::deadline_exceeded)
+        << (outcome ? "" : outcome.error().to_string());
+  }
+  // Those that were given up may have been carried out, too, or are still to be.
+  const auto got = co_await all.read(key);
+  const std::set<std::uint64_t> different(got.begin(), got.end());
+  EXPECT_EQ(different.size(), got.size()) << key;
+  EXPECT_TRUE(std::ranges::includes(different, done)) << key;
+}
+
 future<> move_slots(atoll::slot_table<register_of> slots, int times) {
   for (int i = 0; i < times; ++i) {
     const auto slot = static_cast<atoll::slot_id>(draw(16));
@@ -356,6 +396,7 @@ future<> write_some_keys(atoll::sharded_ref<register_of> all) {
   for (int k = 0; k < 3; ++k) {
     writers.push_back(write_rows(all, "key " + std::to_string(atoll::this_shard_id()) + "." + std::to_string(k)));
   }
+  writers.push_back(write_by_way_of_others(all, "way " + std::to_string(atoll::this_shard_id())));
   for (auto& each : writers) co_await std::move(each);
 }
 
