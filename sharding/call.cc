@@ -40,24 +40,24 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
 }
 
 call_extras& call_caller::extras() noexcept {
-  if (!made_extras_) {
+  if (!is(made_extras)) {
     ::new (static_cast<void*>(&extras_)) call_extras;
-    made_extras_ = true;
+    set(made_extras);
   }
   return extras_;
 }
 
 const serial_hold* call_message::holders() const noexcept {
-  return has_extras_ ? caller_.extras().holders.get() : nullptr;
+  return state_.has_extras ? caller_.extras().holders.get() : nullptr;
 }
 
 void call_message::is_for_slot(std::uint64_t hold) noexcept {
   extras().slot = hold;
-  has_extras_ = true;
+  state_.has_extras = true;
 }
 
 void call_message::has_turn(std::uint64_t id) noexcept {
-  place_ = place::has_turn;
+  state_.turn = place::has_turn;
   its_turn().id = id;
 }
 
@@ -68,14 +68,14 @@ void call_message::take_over(call_context& context, bool one_way) noexcept {
   depth_ = static_cast<std::uint16_t>(std::min(values.depth + 1, depth_max));
   if (values.trace_id != 0) {
     extras().trace_id = values.trace_id;
-    has_extras_ = true;
+    state_.has_extras = true;
   }
   if (one_way) return;
   if (!ATOLL_MUTANT(4)) deadline_ = values.deadline;
   if (!context.own_holds().any() && !context.holders()) return;
   if (auto chain = holders_of(context)) {
     extras().holders = std::move(chain);
-    has_extras_ = true;
+    state_.has_extras = true;
   }
 }
 
@@ -94,15 +94,29 @@ std::shared_ptr<const serial_hold> call_message::holders_of(call_context& contex
   return chain;
 }
 
+/// What most calls are while their task runs.
+inline call_message::state call_message::served_on_loan() noexcept {
+  state s{};
+  s.at = progress::running;
+  s.entered = true;
+  s.on_loan = true;
+  return s;
+}
+
 void call_message::is_timed_for(std::uint32_t weight) noexcept {
   extras().weight = weight;
   extras().arrived = mono_now();
-  is_timed_ = true;
+  state_.is_timed = true;
 }
 
 void call_message::serves_on() noexcept {
   if (core_ == nullptr) return;
-  service_core::site& site = core_->here();
+  shard& here = this_shard();
+  if (state_.on_loan) {
+    state_.on_loan = false;
+    task::context = context_ptr::keep_lent(here);
+  }
+  service_core::site& site = core_->on(here);
   ++site.stats->method(method_).serving;
   if (site.calls_ended) [[unlikely]] {
     task::context->cancel(core_->is_stopping());
@@ -117,30 +131,29 @@ void call_message::served_on() noexcept {
 
 call_message::arrival call_message::arrive(void*& instance) noexcept {
   // What most calls are: new here, with nothing to look at.
-  const bool plain = given_up_ == status_code::ok && deadline_ == never && !has_extras_ && !entered_;
-  if (!plain || core_ == nullptr) return arrive_slowly(instance);
-  service_core::site& site = core_->here();
-  if (site.closed || !site.unbounded) [[unlikely]]
-    return arrive_slowly(instance);
   shard& here = this_shard();
-  context_ptr context = context_ptr::take_spare(here, {.depth = depth_});
-  if (!context) [[unlikely]]
+  if (!is_state({}) || is_given_up() || deadline_ <= here.coarse_now || core_ == nullptr) [[unlikely]]
     return arrive_slowly(instance);
-  task::context = std::move(context);
+  service_core::site& site = core_->on(here);
+  if (site.open_to_all == nullptr) [[unlikely]]
+    return arrive_slowly(instance);
+  call_context* context = context_ptr::lend_spare(here, {.deadline = deadline_, .depth = depth_});
+  if (context == nullptr) [[unlikely]]
+    return arrive_slowly(instance);
+  here.context = context;
+  instance = site.open_to_all;
   ++site.serving;
-  instance = site.instance;
-  entered_ = true;
+  state_ = served_on_loan();
   if (const auto weight = site.stats->method(method_).timed.weigh(here.coarse_now); weight != 0) [[unlikely]]
     is_timed_for(weight);
-  progress_ = progress::running;
   return arrival::serve;
 }
 
 call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->here();
   if (site != nullptr) {
-    if (entered_) --site->stats->method(method_).in_queue;
-    if (place_ == place::has_turn) site->turns_of(bounds_)->arrived(its_turn().key);  // called from the queue
+    if (state_.entered) --site->stats->method(method_).in_queue;
+    if (state_.turn == place::has_turn) site->turns_of(bounds_)->arrived(its_turn().key);  // called from the queue
   }
   if (is_given_up() && !ATOLL_MUTANT(11)) {
     ATOLL_SOMETIMES("calls: one was given up before it began");
@@ -150,34 +163,35 @@ call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
     return refuse(error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
   try {
     if (site != nullptr) {
-      instance = entered_ ? site->instance_for_waiting() : site->enter();
+      instance = state_.entered ? site->instance_for_waiting() : site->enter();
       if (instance == nullptr) return refuse(core_->not_running());
-      if (!entered_) {
-        entered_ = true;
+      if (!state_.entered) {
+        state_.entered = true;
         const auto weight = site->stats->method(method_).timed.weigh(coarse_now());
         if (weight != 0) [[unlikely]]
           is_timed_for(weight);
       }
-      if (turns* bounds = site->turns_of(bounds_); bounds != nullptr && place_ == place::none) {
+      if (turns* bounds = site->turns_of(bounds_); bounds != nullptr && state_.turn == place::none) {
         const auto taken = take_turn(*bounds);
         if (taken == arrival::wait) ++site->stats->method(method_).in_queue;
         if (taken != arrival::serve) return taken;
       }
     }
     call_values values{.deadline = deadline_, .depth = depth_};
-    if (has_extras_) values.trace_id = extras().trace_id;
+    if (state_.has_extras) values.trace_id = extras().trace_id;
     task::context = context_ptr::make(values);
   } catch (const std::bad_alloc&) {
     return refuse(error(status_code::resource_exhausted));
   }
-  const std::uint64_t turn = place_ == place::has_turn ? its_turn().id : 0;
-  if (has_extras_) {
+  this_shard().context = task::context.get();
+  const std::uint64_t turn = state_.turn == place::has_turn ? its_turn().id : 0;
+  if (state_.has_extras) {
     const call_extras& more = extras();
     task::context->set_holders(more.holders, {turn, more.slot});
   } else if (turn != 0) {
     task::context->set_holders({}, {turn, 0});
   }
-  progress_ = progress::running;
+  state_.at = progress::running;
   return arrival::serve;
 }
 
@@ -193,7 +207,7 @@ call_message::arrival call_message::take_turn(turns& bounds) {
     case turns::entry::taken:
       break;
     case turns::entry::waits:
-      place_ = place::waits;
+      state_.turn = place::waits;
       return arrival::wait;
     case turns::entry::full:
       return refuse(error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
@@ -220,60 +234,74 @@ void call_message::report_if_lost(const error& e) const noexcept {
 }
 
 void call_message::end_turn() noexcept {
-  if (place_ == place::has_turn) core_->here().turns_of(bounds_)->leave(its_turn().key);
-  place_ = place::none;
+  if (state_.turn == place::has_turn) core_->here().turns_of(bounds_)->leave(its_turn().key);
+  state_.turn = place::none;
 }
 
-[[gnu::always_inline]] inline void call_message::count(service_stats& stats, status_code outcome) noexcept {
-  if (outcome == status_code::ok) [[likely]] {
-    stats.method(method_).ended.add(outcome);
-  } else {
-    stats.failed(method_, outcome);
-  }
-  if (is_timed_) [[unlikely]]
-    stats.took(method_, mono_now() - extras().arrived, extras().weight);
+[[gnu::always_inline]] inline void call_message::goes_back(shard& here, task::run_function* complete) noexcept {
+  here.context = nullptr;
+  task::run = complete;
+  state_.at = progress::over;
+  if (is_local()) return complete(this);
+  task::at_once = true;
+  sharding_of(here).mail.send(*this, from_);
 }
 
 void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
+  // What most calls are: they have waited for nothing.
+  if (!is_state(served_on_loan()) || outcome != status_code::ok) [[unlikely]]
+    return send_back_slowly(outcome, complete);
   shard& here = this_shard();
-  auto& local = local_sharding();
-  if (ATOLL_MUTANT(2) && task::context && task::context->reason() != nullptr) return;
-  if (place_ == place::has_turn) [[unlikely]]
-    end_turn();
+  service_core::site& site = core_->on(here);
+  site.stats->method(method_).ended.add(status_code::ok);
+  site.leave();
+  context_ptr::end_loan(here);
+  goes_back(here, complete);
+}
+
+void call_message::send_back_slowly(status_code outcome, task::run_function* complete) noexcept {
+  shard& here = this_shard();
+  if (ATOLL_MUTANT(2) && here.context != nullptr && here.context->reason() != nullptr) return;
+  if (state_.turn == place::has_turn) end_turn();
   if (core_ != nullptr) {
-    service_core::site& site = core_->here();
-    if (site.stats != nullptr) [[likely]]
-      count(*site.stats, outcome);
-    else
-      local.calls_refused.add(outcome);
-    if (entered_) site.leave();
-    entered_ = false;
+    service_core::site& site = core_->on(here);
+    if (site.stats == nullptr) {
+      sharding_of(here).calls_refused.add(outcome);
+    } else if (outcome == status_code::ok) {
+      site.stats->method(method_).ended.add(outcome);
+    } else {
+      site.stats->failed(method_, outcome);
+    }
+    if (state_.is_timed) site.stats->took(method_, mono_now() - extras().arrived, extras().weight);
+    if (state_.entered) site.leave();
+    state_.entered = false;
   }
-  here.context = nullptr;
-  if (task::context) {
+  if (state_.on_loan) {
+    state_.on_loan = false;
+    context_ptr::end_loan(here);
+  } else if (task::context) {
     task::context->served();
     context_ptr::give_back(here, std::move(task::context));
   }
-  task::run = complete;
-  progress_ = progress::over;
-  if (is_local()) return complete(this);
-  task::at_once = true;
-  local.mail.send(*this, from_);
+  goes_back(here, complete);
 }
 
 void call_caller::goes_by_slot(slot_map& slots, slot_id slot) noexcept {
+  set(by_slot);
   slots_ = &slots;
   slot_ = slot;
   message_.is_for_slot(slots.hold_of(slot));
 }
 
-[[gnu::always_inline]] inline void call_caller::go() noexcept {
-  auto& local = local_sharding();
+[[gnu::always_inline]] inline void call_caller::go(shard& here) noexcept {
+  auto& local = sharding_of(here);
   const shard_id to = message_.to();
   outbox& way = local.outboxes[to];
-  weight_ = way.timed().weigh(coarse_now());
-  if (weight_ != 0) [[unlikely]]
+  if (const auto weight = way.weigh(here.coarse_now); weight != 0) [[unlikely]] {
+    set(is_measured);
+    weight_ = weight;
     began_ = mono_now();
+  }
   if (message_.is_local()) {
     schedule(message_);
   } else {
@@ -282,27 +310,39 @@ void call_caller::goes_by_slot(slot_map& slots, slot_id slot) noexcept {
       return way.wait(*this);
     local.mail.send(message_, to);
   }
-  if (one_way_) [[unlikely]]
+  if (is(one_way)) [[unlikely]]
     actions_.is_on_its_way(*this);
+}
+
+[[gnu::always_inline]] inline void call_caller::arm(const shard& here, duration timeout) noexcept {
+  // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
+  const time_point until = saturating_add(recent_now(), timeout);
+  if (until >= message_.deadline_) return;
+  if (!is(one_way)) message_.deadline_ = saturating_add(until, here.tasks.quota());
+  here.timers->arm_after(hooks(), timeout);
 }
 
 void call_caller::start(duration timeout) noexcept {
   shard& here = this_shard();
-  if (timeout != no_timeout) {
-    // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
-    const time_point now = recent_now();
-    if (const time_point until = saturating_add(now, timeout); until < message_.deadline_) {
-      if (!one_way_) message_.deadline_ = saturating_add(until, here.tasks.quota());
-      here.timers->arm_after(*this, timeout);
-    }
-  }
-  if (here.context != nullptr) here.context->add(*this);
-  if (slots_ != nullptr) [[unlikely]] {
-    is_kept_ = true;  // as admit() may find that it waits for itself
+  auto& local = sharding_of(here);
+  const shard_id to = message_.to();
+  // What most calls are: only their record waits for them.
+  const bool plain = flags_ == 0 && timeout == no_timeout && here.context == nullptr && message_.level() == 1;
+  if (!plain || to == here.id || !local.outboxes[to].lets_pass()) [[unlikely]]
+    return start_slowly(here, timeout);
+  place_ = outbox::first_place;
+  local.mail.send(message_, to);
+}
+
+void call_caller::start_slowly(shard& here, duration timeout) noexcept {
+  if (timeout != no_timeout) arm(here, timeout);
+  if (here.context != nullptr) here.context->add(hooks());
+  if (is(by_slot)) {
+    set(is_kept);  // as admit() may find that it waits for itself
     if (!slots_->admit(slot_, *this)) return;
-    is_kept_ = false;
+    unset(is_kept);
   }
-  go();
+  go(here);
 }
 
 bool call_caller::is_made_under(std::uint64_t hold) noexcept {
@@ -312,51 +352,52 @@ bool call_caller::is_made_under(std::uint64_t hold) noexcept {
 
 void call_caller::waits_for_itself() noexcept {
   try {
-    on_cancel(this, error(status_code::failed_precondition,
-                          message_.core()->name() + ": a call for a slot that moves, made by what the move waits for"));
+    actions_.cancelled(
+        &hooks(), error(status_code::failed_precondition,
+                        message_.core()->name() + ": a call for a slot that moves, made by what the move waits for"));
   } catch (const std::bad_alloc&) {
-    on_cancel(this, error(status_code::failed_precondition));
+    actions_.cancelled(&hooks(), error(status_code::failed_precondition));
   }
 }
 
 void call_caller::released(shard_id to) noexcept {
-  is_kept_ = false;
+  unset(is_kept);
   if (to != message_.to()) {
     message_.set_to(to);
-    if (streams_ != nullptr) streams_->set_to(to);
+    if (is(with_streams)) streams_->set_to(to);
   }
-  go();
+  go(this_shard());
 }
 
 [[gnu::always_inline]] inline void call_caller::count_outcome(outbox& way, status_code code) noexcept {
-  way.ended(message_.to(), code);
-  if (weight_ != 0) [[unlikely]]
-    way.took(mono_now() - began_, weight_);
+  way.ended(code);
+  if (is(is_measured)) [[unlikely]]
+    way.took(message_.to(), mono_now() - began_, weight_);
 }
 void call_caller::has_outcome(status_code code) noexcept {
-  has_outcome_ = true;
+  set(has_its_own_outcome);
   count_outcome(local_sharding().outboxes[message_.to()], code);
 }
 
 void call_caller::send(std::uint8_t place) noexcept {
   place_ = place;
   local_sharding().mail.send(message_, message_.to());
-  if (one_way_) actions_.is_on_its_way(*this);
+  if (is(one_way)) actions_.is_on_its_way(*this);
 }
 
 bool call_caller::leave(status_code why) noexcept {
   stop_waiting();
-  if (is_kept_) {
-    outbox_hook::unlink();
+  if (is(is_kept)) {
+    hooks().outbox_hook::unlink();
     slots_->gave_up(slot_);
     return true;
   }
   const auto make_note = [this, why]() -> note& {
-    has_note_ = true;
+    set(has_note);
     return *::new (static_cast<void*>(&note_)) note(*this, why);
   };
   if (message_.is_local()) {
-    if (message_.progress_ == call_message::progress::running) {
+    if (message_.state_.at == call_message::progress::running) {
       schedule(make_note());  // not from here: a chain of local calls may be long
     } else {
       cancel_served(message_, why);
@@ -365,7 +406,7 @@ bool call_caller::leave(status_code why) noexcept {
   }
   auto& local = local_sharding();
   if (local.outboxes[message_.to()].withdraw(*this)) {
-    if (slots_ != nullptr) slots_->ended(slot_);
+    if (is(by_slot)) slots_->ended(slot_);
     return true;
   }
   local.mail.send(make_note(), message_.to());
@@ -373,10 +414,10 @@ bool call_caller::leave(status_code why) noexcept {
 }
 
 void call_caller::cancel_served(call_message& message, status_code why) noexcept {
-  switch (message.progress_) {
+  switch (message.state_.at) {
     case call_message::progress::queued:
       message.given_up_ = why;
-      if (message.place_ == call_message::place::waits)
+      if (message.state_.turn == call_message::place::waits)
         message.core_->here().turns_of(message.bounds_)->give_up(message.its_turn().key);
       break;
     case call_message::progress::running:
@@ -400,8 +441,8 @@ void call_caller::note::arrived(task* t) noexcept {
 void call_caller::note::back(task* t) noexcept {
   call_caller& call = static_cast<note*>(t)->call;
   call.note_.~note();
-  call.has_note_ = false;
-  if (call.record_is_back_) call.actions_.forget(call);
+  call.unset(has_note);
+  if (call.is(record_is_back)) call.destroy_record();
 }
 
 void call_caller::release_place() noexcept {
@@ -409,16 +450,21 @@ void call_caller::release_place() noexcept {
   local_sharding().outboxes[message_.to()].returned(std::exchange(place_, outbox::no_place));
 }
 
-bool call_caller::take_back(bool first, status_code code) noexcept {
-  stop_waiting();
-  record_is_back_ = true;
-  if (slots_ != nullptr) [[unlikely]]
-    slots_->ended(slot_);
+bool call_caller::take_back(status_code code) noexcept {
   outbox& way = local_sharding().outboxes[message_.to()];
-  if (first) [[likely]]
-    count_outcome(way, code);
+  const bool plain = flags_ == 0 && code == status_code::ok && place_ == outbox::first_place;
+  if (plain && way.lets_go()) [[likely]]
+    return true;
+  return take_back_slowly(way, code);
+}
+
+bool call_caller::take_back_slowly(outbox& way, status_code code) noexcept {
+  stop_waiting();
+  set(record_is_back);
+  if (is(by_slot)) slots_->ended(slot_);
+  if (!is(has_its_own_outcome)) count_outcome(way, code);
   if (place_ != outbox::no_place) way.returned(std::exchange(place_, outbox::no_place));
-  return !has_note_;
+  return !is(has_note);
 }
 
 }  // namespace atoll_root::atoll

@@ -18,6 +18,7 @@
 // caller the moment its deadline passes, even if the callee is slow or stuck.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -54,6 +55,13 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
 
 /// The place of a call in an outbox, or among those that wait for a slot to move.
 struct outbox_hook : list_hook {};
+
+/// What a call waits with, where it waits for more than its record: by a deadline, in a context, for its place.
+struct call_hooks final : timer_node, cancel_hook, outbox_hook {
+  call_hooks(call_caller& its_call, timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept
+      : timer_node(expire), cancel_hook(cancelled), call(its_call) {}
+  call_caller& call;
+};
 
 /// Where a call that has to have a turn keeps what it is about. Work that always has one has this as `its_turn`, next to its
 /// arguments; for others it is among the extras.
@@ -96,7 +104,7 @@ class call_message : public task {
   [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
   [[nodiscard]] const serial_hold* holders() const noexcept;
   void has_turn(std::uint64_t id) noexcept;
-  void has_no_turn() noexcept { place_ = place::none; }
+  void has_no_turn() noexcept { state_.turn = place::none; }
   /// The callee's: the next call may have its turn, while this one goes on.
   void end_turn() noexcept;
 
@@ -131,8 +139,8 @@ class call_message : public task {
   /// Puts it into the run queue of the group that its method is served in; false where it is there.
   bool changes_group() noexcept;
   enum class arrival : std::uint8_t { serve, wait, refuse };
-  /// Finds the instance, takes a turn there, and makes the call's context. To wait: it is executed again when it has its
-  /// turn. To refuse: for take_refusal().
+  /// Finds the instance, takes a turn there, and puts the call's context in force. To wait: it is executed again when it has
+  /// its turn. To refuse: for take_refusal().
   arrival arrive(void*& instance) noexcept;
   error take_refusal() noexcept;
   /// It waits for something: its service may end it.
@@ -150,9 +158,23 @@ class call_message : public task {
   friend class call_outcome;
   enum class progress : std::uint8_t { queued, running, over };
   enum class place : std::uint8_t { none, waits, has_turn };
+  /// Written by the callee, but for has_extras. One byte, so that the common states are seen with one look.
+  struct state {
+    progress at : 2;
+    place turn : 2;       // among those that the instance serves
+    bool entered : 1;     // the core counts this call
+    bool is_timed : 1;    // how long it takes is recorded
+    bool has_extras : 1;  // the callee has to look at them
+    bool on_loan : 1;     // its context is the shard's spare one
+  };
 
   static constexpr std::uint32_t depth_max = UINT16_MAX;
   static constexpr std::size_t turn_unit = alignof(call_turn);
+
+  static state served_on_loan() noexcept;
+  [[nodiscard]] bool is_state(const state& s) const noexcept {
+    return std::bit_cast<std::uint8_t>(state_) == std::bit_cast<std::uint8_t>(s);
+  }
 
   static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
   inline call_extras& extras() noexcept;
@@ -162,27 +184,24 @@ class call_message : public task {
   arrival refuse(error why) noexcept;
   arrival take_turn(turns& bounds);
   void is_timed_for(std::uint32_t weight) noexcept;
-  void count(service_stats& stats, status_code outcome) noexcept;
+  void send_back_slowly(status_code outcome, task::run_function* complete) noexcept;
+  void goes_back(shard& here, task::run_function* complete) noexcept;
 
   status_code given_up_ = status_code::ok;  // by the caller, before it was started
-  std::uint16_t depth_ = 1;
   std::uint16_t from_;
   std::uint16_t to_;
+  std::uint16_t depth_ = 1;
   std::uint16_t bounds_ = 0;
   std::uint16_t method_ = no_method;
-  progress progress_ : 2 = progress::queued;  // written by the callee only
-  place place_ : 2 = place::none;             // among those that the instance serves
-  bool entered_ : 1 = false;                  // the core counts this call
-  bool is_timed_ : 1 = false;                 // how long it takes is recorded
-  bool has_extras_ : 1 = false;               // the callee has to look at them
-  std::uint8_t turn_at_ = 0;                  // how far its_turn() is from here; 0: it is among the extras
-  service_core* core_;                        // null: the call is to the shard itself
+  state state_{};
+  std::uint8_t turn_at_ = 0;  // how far its_turn() is from here; 0: it is among the extras
+  service_core* core_;        // null: the call is to the shard itself
   time_point deadline_ = never;
   call_caller& caller_;
 };
 
 /// The part that only the caller's shard touches, but for the extras and the note, which travel.
-class call_caller : public timer_node, public cancel_hook, public outbox_hook {
+class call_caller {
  public:
   /// Hands the record to the target shard; it has this place in the outbox.
   void send(std::uint8_t place) noexcept;
@@ -190,37 +209,51 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   /// It goes to the shard that has this slot, now or when that has moved.
   void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
   [[nodiscard]] call_message& message() const noexcept { return message_; }
-  [[nodiscard]] bool is_one_way() const noexcept { return one_way_; }
-  [[nodiscard]] bool has_extras() const noexcept { return made_extras_; }
+  [[nodiscard]] bool is_one_way() const noexcept { return is(one_way); }
+  [[nodiscard]] bool has_extras() const noexcept { return is(made_extras); }
   /// Made where there are none. Of the side that has the record.
   call_extras& extras() noexcept;
   /// They go where it goes.
-  void has_streams(call_streams_base& streams) noexcept { streams_ = &streams; }
+  void has_streams(call_streams_base& streams) noexcept {
+    set(with_streams);
+    streams_ = &streams;
+  }
   /// True where it is made to serve, directly or not, a call for the same slot. For slot_map, which asks when it is made.
-  bool find_out_if_made_for(std::uint64_t hold) noexcept { return made_for_its_slot_ = is_made_under(hold); }
+  bool find_out_if_made_for(std::uint64_t hold) noexcept {
+    if (is_made_under(hold)) set(made_for_its_slot);
+    return is(made_for_its_slot);
+  }
   /// The same of what runs now.
   [[nodiscard]] static bool is_made_under(std::uint64_t hold) noexcept;
   /// It is kept, and given up with `failed_precondition`: what it waits for waits for it.
   void waits_for_itself() noexcept;
-  [[nodiscard]] bool is_made_for_its_slot() const noexcept { return made_for_its_slot_; }
+  [[nodiscard]] bool is_made_for_its_slot() const noexcept { return is(made_for_its_slot); }
   /// For slot_map: it was kept, and goes to this shard now.
   void released(shard_id to) noexcept;
   /// Gives its place among the calls under way to another, once.
   void release_place() noexcept;
+  /// Made where there are none.
+  call_hooks& hooks() noexcept {
+    if (!is(has_hooks)) {
+      ::new (static_cast<void*>(&hooks_)) call_hooks(*this, actions_.expire, actions_.cancelled);
+      set(has_hooks);
+    }
+    return hooks_;
+  }
 
  protected:
   /// What a call does whose result has this type. No virtual functions: the future's producer lies before this part.
   struct actions {
     timer_node::fire_function* expire;
     cancel_hook::function* cancelled;
-    /// Deletes the record, when the note is back after it.
-    void (*forget)(call_caller& self) noexcept;
+    /// Deletes the record.
+    void (*destroy)(call_caller& self) noexcept;
     /// Ends the wait of a one-way message.
     void (*is_on_its_way)(call_caller& self) noexcept;
   };
 
-  call_caller(call_message& message, bool one_way, const actions& of) noexcept
-      : timer_node(of.expire), cancel_hook(of.cancelled), actions_(of), message_(message), one_way_(one_way) {}
+  call_caller(call_message& message, bool is_one_way, const actions& of) noexcept
+      : actions_(of), message_(message), flags_(is_one_way ? std::uint16_t{one_way} : std::uint16_t{0}) {}
   inline ~call_caller();
 
   /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
@@ -228,15 +261,16 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
   void stop_waiting() noexcept {
-    timer_node::cancel();
-    cancel_hook::unlink();
+    if (!is(has_hooks)) return;
+    hooks_.timer_node::cancel();
+    hooks_.cancel_hook::unlink();
   }
-  /// The record is back: its place in the outbox is free. True where nothing else of the call is under way. `first`: the caller
-  /// had no outcome before.
-  bool take_back(bool first, status_code code) noexcept;
+  /// The record is back, with this outcome: its place in the outbox is free. True where nothing else of the call is under way.
+  bool take_back(status_code code) noexcept;
   /// The caller has its outcome, before the record is back.
   void has_outcome(status_code code) noexcept;
-  [[nodiscard]] bool has_its_outcome() const noexcept { return has_outcome_; }
+  void destroy_record() noexcept { actions_.destroy(*this); }
+  [[nodiscard]] bool has_its_outcome() const noexcept { return is(has_its_own_outcome); }
 
  private:
   struct note final : task {
@@ -247,25 +281,44 @@ class call_caller : public timer_node, public cancel_hook, public outbox_hook {
     status_code why;
   };
 
+  enum flag : std::uint16_t {
+    one_way = 1U << 0U,              // the message goes unanswered: what waits is done when it is on its way
+    has_hooks = 1U << 1U,            // hooks_ is there
+    made_extras = 1U << 2U,          // extras_ is there
+    has_note = 1U << 3U,             // note_ is there
+    is_kept = 1U << 4U,              // until its slot is released, or for ever
+    by_slot = 1U << 5U,              // slots_ counts it
+    made_for_its_slot = 1U << 6U,    // as of then
+    is_measured = 1U << 7U,          // weight_ and began_ are there
+    has_its_own_outcome = 1U << 8U,  // before the record is back
+    record_is_back = 1U << 9U,
+    with_streams = 1U << 10U,  // streams_ is there
+  };
+  [[nodiscard]] bool is(flag f) const noexcept { return (flags_ & f) != 0; }
+  void set(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | f); }
+  void unset(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~f); }
+
   static void cancel_served(call_message& message, status_code why) noexcept;
-  void go() noexcept;
+  void arm(const shard& here, duration timeout) noexcept;
+  void start_slowly(shard& here, duration timeout) noexcept;
+  void go(shard& here) noexcept;
+  bool take_back_slowly(outbox& way, status_code code) noexcept;
   void count_outcome(outbox& way, status_code code) noexcept;
 
   const actions& actions_;
   call_message& message_;
-  bool record_is_back_ = false;
-  std::uint8_t place_ = 0;          // what outbox::enter() gave
-  const bool one_way_;              // the message goes unanswered: what waits is done when it is on its way
-  bool is_kept_ = false;            // until its slot is released, or for ever
-  bool made_for_its_slot_ = false;  // as of then
-  bool has_note_ = false;
-  bool has_outcome_ = false;  // before the record is back
-  slot_id slot_ = 0;
-  slot_map* slots_ = nullptr;  // of a call by slot
-  call_streams_base* streams_ = nullptr;
-  std::uint32_t weight_ = 0;  // for how many calls began_ stands
-  time_point began_;          // where weight_ is not 0
-  bool made_extras_ = false;
+  std::uint16_t flags_;
+  std::uint8_t place_ = 0;      // what outbox::enter() gave
+  std::uint32_t weight_;        // NOLINT: for how many calls it stands, where it is measured
+  slot_id slot_;                // NOLINT: of a call by slot
+  slot_map* slots_;             // NOLINT: the same
+  call_streams_base* streams_;  // NOLINT: where it has some
+  union {
+    time_point began_;  // where it is measured
+  };
+  union {
+    call_hooks hooks_;
+  };
   union {
     call_extras extras_;
   };
@@ -281,8 +334,10 @@ inline call_turn& call_message::its_turn() noexcept {
 }
 
 inline call_caller::~call_caller() {
-  if (made_extras_) [[unlikely]]
-    extras_.~call_extras();
+  if (!is(has_hooks) && !is(made_extras)) [[likely]]
+    return;
+  if (is(has_hooks)) hooks_.~call_hooks();
+  if (is(made_extras)) extras_.~call_extras();
 }
 
 /// What the callee has of the outcome: the handler's future while it isn't there, then a value or a failure.
@@ -395,21 +450,23 @@ class call_outcome {
 template <class R>
 class call_reply final : public detail::producer<R>, public call_caller {
  public:
-  using destroy_function = void(call_reply& reply) noexcept;
-
-  call_reply(call_message& message, bool one_way, destroy_function* destroy) noexcept
-      : call_caller(message, one_way, its_actions), destroy_(destroy) {}
+  call_reply(call_message& message, bool is_one_way, const call_caller::actions& of) noexcept
+      : call_caller(message, is_one_way, of) {}
   using call_caller::start;
 
-  /// The record is back.
-  [[gnu::noinline]] void complete(call_outcome<R>& outcome) noexcept {
-    const bool first = !has_its_outcome();
-    const bool last = take_back(first, outcome.code());
-    if (first) {
+  /// What it does as part of a record that this destroys.
+  static constexpr call_caller::actions actions_with(void (*destroy)(call_caller& self) noexcept) noexcept {
+    return {&expire, &cancelled, destroy, &is_on_its_way};
+  }
+  /// The record is back. True where it is to be destroyed now.
+  [[gnu::noinline]] bool complete(call_outcome<R>& outcome) noexcept {
+    const bool waits = !has_its_outcome();
+    const bool last = take_back(outcome.code());
+    if (waits) [[likely]] {
       outcome.give_to(*this);
       this->wake();
     }
-    if (last) destroy_(*this);
+    return last;
   }
   /// Destroys all of a record but its work.
   [[gnu::noinline]] static void destroy(call_reply& reply, call_outcome<R>& outcome, std::size_t bytes) noexcept {
@@ -426,11 +483,11 @@ class call_reply final : public detail::producer<R>, public call_caller {
 
  private:
   static void expire(timer_node* t) noexcept {
-    static_cast<call_reply*>(static_cast<call_caller*>(t))
-        ->give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
+    static_cast<call_reply&>(static_cast<call_hooks*>(t)->call)
+        .give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
   }
   static void cancelled(cancel_hook* hook, const error& reason) noexcept {
-    static_cast<call_reply*>(static_cast<call_caller*>(hook))->give_up(detail::wait_failed(reason, "a call"));
+    static_cast<call_reply&>(static_cast<call_hooks*>(hook)->call).give_up(detail::wait_failed(reason, "a call"));
   }
   /// Ends the wait; the record stays until it is back.
   void give_up(error why) noexcept {
@@ -438,11 +495,7 @@ class call_reply final : public detail::producer<R>, public call_caller {
     has_outcome(why.code());
     this->set_error(std::move(why));
     this->wake();
-    if (gone) destroy_(*this);
-  }
-  static void forget(call_caller& self) noexcept {
-    auto& reply = static_cast<call_reply&>(self);
-    reply.destroy_(reply);
+    if (gone) this->destroy_record();
   }
   static void is_on_its_way(call_caller& self) noexcept {
     if constexpr (std::is_void_v<R>) {
@@ -453,10 +506,6 @@ class call_reply final : public detail::producer<R>, public call_caller {
       reply.wake();
     }
   }
-
-  static constexpr call_caller::actions its_actions{&expire, &cancelled, &forget, &is_on_its_way};
-
-  destroy_function* destroy_;
 };
 
 /// F: what is done with the instance, a function that returns future<R>; what else it may have, is looked for where it is used.
@@ -492,7 +541,7 @@ class call_record final : public call_message {
  private:
   template <class Make>
   call_record(const shard& here, service_core* core, shard_id to, Make& make)
-      : call_message(here, core, to, &execute, reply_), work_(make()), reply_(*this, is_one_way, &destroy) {
+      : call_message(here, core, to, &execute, reply_), work_(make()), reply_(*this, is_one_way, actions) {
     if constexpr (requires { work_.bounds; }) this->has_bounds(work_.bounds);
     if constexpr (requires { work_.number(); }) this->is_of_method(work_.number());
     this->take_over_context(here, is_one_way);
@@ -518,9 +567,7 @@ class call_record final : public call_message {
     }
     bool there = true;
     {
-      const detail::context_scope scope(self.task::context.get());
       const detail::work_scope working(detail::name_of_work<F>);
-      self.task::run = &finish;  // where it waits
       try {
         future<R> f = self.work_(instance);
         there = self.outcome_.take(self, f);
@@ -528,7 +575,9 @@ class call_record final : public call_message {
         self.outcome_.fail_with_exception(self);
       }
     }
-    if (there) self.end();
+    if (there) [[likely]]
+      return self.end();
+    self.task::run = &finish;
   }
   static void finish(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
@@ -542,13 +591,15 @@ class call_record final : public call_message {
   }
   static void complete(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
-    self.reply_.complete(self.outcome_);
+    if (self.reply_.complete(self.outcome_)) [[likely]]
+      destroy(self.reply_);
   }
-  static void destroy(call_reply<R>& reply) noexcept {
-    auto& record = static_cast<call_record&>(reply.message());
+  static void destroy(call_caller& caller) noexcept {
+    auto& record = static_cast<call_record&>(caller.message());
     record.work_.~F();
-    call_reply<R>::destroy(reply, record.outcome_, sizeof(call_record));
+    call_reply<R>::destroy(record.reply_, record.outcome_, sizeof(call_record));
   }
+  static constexpr auto actions = call_reply<R>::actions_with(&destroy);
 
   static_assert(alignof(F) <= alignof(std::max_align_t), "arguments lie in pooled blocks: at most 16-byte alignment");
 

@@ -10,8 +10,8 @@
 // the other direction. The ring is an array of cache lines, each with a count and up to seven task
 // pointers; a line with count 0 is free. So a published line costs one transfer between the cores, however
 // many tasks it carries, and there are no shared indices (after FastForward, Giacomoni et al., PPoPP 2008).
-// Bounds: `ring_lines` lines are in flight. What finds the ring full waits in the sender's list, linked
-// through the tasks themselves; what bounds that list are the callers' limits (outbox.hh).
+// Bounds: `ring_lines` lines are in flight. What finds the ring full waits with the sender: some in an array, more in a list that is
+// linked through the tasks themselves; what bounds that list are the callers' limits (outbox.hh).
 // Thread rules: push and publish by the sending shard, receive by the receiving one; nothing else.
 #pragma once
 
@@ -36,11 +36,15 @@ class lane {
 
   static constexpr std::size_t tasks_a_line = 7;
   static constexpr std::size_t ring_lines = 256;
+  /// So many tasks should be published without waiting for more.
+  static constexpr std::size_t batch = 2 * tasks_a_line;
 
-  /// Appends a task; it travels with the next publish().
-  void push(task& t) noexcept {
-    unpublished_.push(t);
-    ++unpublished_count_;
+  /// Appends a task; it travels with the next publish(). How many have not been published, as far as the first `batch` go.
+  std::size_t push(task& t) noexcept {
+    if (in_batch_ == batch) [[unlikely]]
+      return push_behind(t);
+    batch_[in_batch_] = &t;
+    return ++in_batch_;
   }
 
   /// Makes what was pushed visible to the receiver as far as the ring has room; true if anything was.
@@ -48,8 +52,10 @@ class lane {
 
   /// Lines that were published.
   [[nodiscard]] std::size_t publishes() const noexcept { return tail_; }
+  /// Tasks that were.
+  [[nodiscard]] std::uint64_t published() const noexcept { return published_; }
   /// Tasks pushed and not yet published.
-  [[nodiscard]] std::size_t unpublished() const noexcept { return unpublished_count_; }
+  [[nodiscard]] std::size_t unpublished() const noexcept { return in_batch_ + behind_count_; }
 
   /// Schedules on this shard what the sender published; returns how many tasks.
   std::size_t receive() noexcept;
@@ -67,13 +73,20 @@ class lane {
 
   using ring = std::array<line, ring_lines>;
 
+  std::size_t push_behind(task& t) noexcept;
+  /// The first n of the batch are gone: the others move up, and those behind it into it.
+  void move_up(std::size_t n) noexcept;
+
   // Made by the sender with the first task: most pairs of many shards never talk. Outside the shard's budget: a shard
   // that has used up its memory has to be able to say so.
   std::atomic<ring*> ring_{nullptr};
   // The sender's side.
-  alignas(64) run_queue unpublished_;
-  std::size_t unpublished_count_ = 0;
+  alignas(64) std::size_t in_batch_ = 0;
+  std::array<task*, batch> batch_{};  // the oldest
   std::size_t tail_;
+  std::uint64_t published_ = 0;
+  run_queue behind_;  // in order, while the batch is full
+  std::size_t behind_count_ = 0;
   // Read by the sender, seldom written by the receiver.
   alignas(64) std::atomic<bool> watched_{false};
   // The receiver's side.

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/reactor/points.hh>
@@ -90,9 +91,18 @@ mail_poller::mail_poller(mailroom& room, shard_id self)
   targets_.reserve(room.shards());
 }
 
-void mail_poller::list(outgoing& out, shard_id to) noexcept {
-  out.listed = true;
-  targets_.push_back(to);  // has room
+void mail_poller::has_pushed(shard_id to, std::size_t unpublished) noexcept {
+  outgoing& out = outgoing_[to];
+  if (!std::exchange(out.listed, true)) targets_.push_back(to);  // has room
+  if (unpublished == lane::batch) room_.publish(*out.way, self_, to);
+}
+
+std::uint64_t mail_poller::sent() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& out : outgoing_) {
+    if (out.way != nullptr) sum += out.way->published() + out.way->unpublished();
+  }
+  return sum;
 }
 
 bool mail_poller::poll() noexcept {

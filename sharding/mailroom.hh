@@ -62,9 +62,6 @@ class mailroom {
  private:
   friend class mail_poller;
 
-  /// Lines the sender fills before it publishes without waiting for the end of the pass.
-  static constexpr std::size_t publish_at = 2 * lane::tasks_a_line;
-
   struct alignas(64) door {
     std::atomic<bool> asleep{false};
     std::atomic<bool> ended{false};       // its shard's loop has: what is sent there is lost
@@ -100,11 +97,9 @@ class mail_poller final : public poller {
 
   /// Sends a task from this shard to another one; it leaves at the end of the pass at the latest. REQUIRES: to is another.
   [[gnu::always_inline]] void send(task& t, shard_id to) noexcept {
-    outgoing& out = outgoing_[to];
-    out.way->push(t);
-    ++sent_;
-    if (!out.listed) list(out, to);
-    if (out.way->unpublished() >= mailroom::publish_at) room_.publish(*out.way, self_, to);
+    const std::size_t unpublished = outgoing_[to].way->push(t);
+    if (unpublished == 1 || unpublished == lane::batch) [[unlikely]]
+      has_pushed(to, unpublished);
   }
 
   /// The same, and it leaves now, with what was sent there before: for what is long awaited, or long in the making.
@@ -114,7 +109,7 @@ class mail_poller final : public poller {
   }
 
   /// Tasks sent to other shards and received from them so far.
-  [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
+  [[nodiscard]] std::uint64_t sent() const noexcept;
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
 
  private:
@@ -133,8 +128,9 @@ class mail_poller final : public poller {
   static constexpr std::uint32_t batches_to_watch = 64;      // told of, without a sleep in between
   static constexpr std::uint32_t empty_looks_max = 100'000;  // then it is no longer watched: some ms
 
-  /// What is unpublished at the end of the pass is published then.
-  void list(outgoing& out, shard_id to) noexcept;
+  /// The first since it was published, or so many that they are published now. What is unpublished at the end of the pass is
+  /// published then.
+  void has_pushed(shard_id to, std::size_t unpublished) noexcept;
   bool receive_foreign() noexcept;
   bool publish() noexcept;
   bool receive_watched() noexcept;
@@ -145,7 +141,6 @@ class mail_poller final : public poller {
   mailroom& room_;
   shard_id self_;
   std::vector<outgoing> outgoing_;  // by target shard
-  std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
   std::vector<shard_id> targets_;    // whose lanes have something unpublished; capacity for all
   std::vector<std::uint32_t> told_;  // batches by sender, since the last sleep

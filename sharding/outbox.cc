@@ -16,7 +16,8 @@ struct outbox::exported {
       : group(shard_metrics(), "atoll_lane", {{"to", std::to_string(to)}}),
         ended(group, "calls_total", "Calls to that shard that ended here.",
               [&box](status_code code) { return box.ended_[code]; }),
-        in_flight(group, "calls_in_flight", "Calls under way to that shard.", &box.in_flight_),
+        in_flight(group, "calls_in_flight", "Calls under way to that shard.",
+                  [&box] { return static_cast<double>(box.in_flight()); }),
         waiting(group, "calls_waiting", "Calls that wait until fewer are under way to that shard.",
                 &box.waiting_count_) {}
 
@@ -33,11 +34,12 @@ void outbox::export_metrics(shard_id to) noexcept {
   try {
     exported_ = std::make_unique<exported>(*this, to);
   } catch (const std::bad_alloc&) {
-    return;  // with the next call
+    return;  // with the next call that is measured
   }
 }
 
-void outbox::took(duration how_long, std::uint32_t weight) noexcept {
+void outbox::took(shard_id to, duration how_long, std::uint32_t weight) noexcept {
+  if (exported_ == nullptr) export_metrics(to);
   if (exported_) timed_.record(how_long, weight, exported_->group);
 }
 
@@ -50,23 +52,24 @@ bool outbox::takes_nested(std::uint32_t level) noexcept {
 
 std::uint8_t outbox::enter_nested(std::uint32_t level) noexcept {
   if (level == 0) {
-    ++in_flight_;
+    ++others_in_flight_;
     return unbounded;
   }
   // One that was kept elsewhere may come where there is no memory to wait with.
   if (level >= levels || !takes_nested(level)) {
-    ++in_flight_;
+    ++others_in_flight_;
     ++deep_in_flight_;
     return deep;
   }
   line& l = line_of(level);
-  if (l.in_flight >= in_flight_max() || !l.waiting.empty()) return no_place;
-  ++in_flight_;
+  if (l.in_flight >= in_flight_max()) return no_place;
+  ++others_in_flight_;
   ++l.in_flight;
   return static_cast<std::uint8_t>(level);
 }
 
 void outbox::returned_nested(std::uint8_t place) noexcept {
+  --others_in_flight_;
   if (place == unbounded) return;
   if (place == deep) {
     --deep_in_flight_;
@@ -78,7 +81,7 @@ void outbox::returned_nested(std::uint8_t place) noexcept {
 }
 
 void outbox::wait(call_caller& call) noexcept {
-  outbox_hook& place = call;
+  outbox_hook& place = call.hooks();
   ATOLL_SOMETIMES("lanes: a call waited for a place");
   if (call.level() > 1) ATOLL_SOMETIMES("lanes: a nested call waited for a place");
   auto& waiting = line_of(call.level()).waiting;
@@ -94,7 +97,7 @@ void outbox::wait(call_caller& call) noexcept {
 }
 
 bool outbox::withdraw(call_caller& call) noexcept {
-  outbox_hook& place = call;
+  outbox_hook& place = call.hooks();
   if (!place.linked()) return false;
   place.unlink();
   --waiting_count_;
@@ -103,9 +106,9 @@ bool outbox::withdraw(call_caller& call) noexcept {
 
 void outbox::send_waiting(line& l, std::uint8_t place) noexcept {
   while (l.in_flight < in_flight_max() && !l.waiting.empty()) {
-    call_caller& call = static_cast<call_caller&>(*l.waiting.pop_front());
+    call_caller& call = static_cast<call_hooks&>(*l.waiting.pop_front()).call;
     --waiting_count_;
-    ++in_flight_;
+    if (&l != &first_) ++others_in_flight_;
     ++l.in_flight;
     call.send(place);
   }

@@ -42,28 +42,45 @@ class outbox {
 
   /// What enter() gives where the call has to wait.
   static constexpr std::uint8_t no_place = 0;
+  /// Where it is of the first level.
+  static constexpr std::uint8_t first_place = 1;
 
   /// False where a call of this level may neither go now nor wait: too many deep ones, or no memory.
   bool takes(std::uint32_t level) noexcept { return level <= 1 || takes_nested(level); }
   /// Gives a call a place now, or no_place: it has to wait().
   std::uint8_t enter(std::uint32_t level) noexcept {
     if (level != 1) return enter_nested(level);
-    if (first_.in_flight >= in_flight_max() || !first_.waiting.empty()) [[unlikely]]
+    if (first_.in_flight >= in_flight_max()) [[unlikely]]
       return no_place;
     ++first_.in_flight;
-    ++in_flight_;
-    return 1;
+    return first_place;
   }
   /// Sends the call when a place is free.
   void wait(call_caller& call) noexcept;
 
   /// A call came back: its place is free.
   void returned(std::uint8_t place) noexcept {
-    --in_flight_;
-    if (place != 1) return returned_nested(place);
+    if (place != first_place) return returned_nested(place);
     --first_.in_flight;
     if (!first_.waiting.empty()) [[unlikely]]
       send_waiting(first_, place);
+  }
+
+  // The two steps of most calls at once: of the first level, and not measured.
+  /// Gives it the first place. False where it has to be looked at: nothing has changed.
+  bool lets_pass() noexcept {
+    if (first_.in_flight >= in_flight_max() || !timed_.passes()) [[unlikely]]
+      return false;
+    ++first_.in_flight;
+    return true;
+  }
+  /// It came back from the first place, and ended well. The same.
+  bool lets_go() noexcept {
+    if (!first_.waiting.empty()) [[unlikely]]
+      return false;
+    --first_.in_flight;
+    ended_.add(status_code::ok);
+    return true;
   }
 
   /// Takes back a call that was not sent yet; false where it was.
@@ -71,23 +88,20 @@ class outbox {
 
   /// Calls that wait for a place.
   [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_count_; }
-  [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
+  [[nodiscard]] std::uint32_t in_flight() const noexcept { return first_.in_flight + others_in_flight_; }
 
-  /// Which calls to that shard are measured.
-  [[nodiscard]] timed_calls& timed() noexcept { return timed_; }
-  void took(duration how_long, std::uint32_t weight) noexcept;
+  /// For how many calls one to that shard that begins now stands; 0: it is not measured. The first one is.
+  std::uint32_t weigh(time_point look) noexcept { return timed_.weigh(look); }
+  /// Of one that is measured.
+  void took(shard_id to, duration how_long, std::uint32_t weight) noexcept;
   /// A caller has its outcome.
-  void ended(shard_id to, status_code code) noexcept {
-    if (exported_ == nullptr) [[unlikely]]
-      export_metrics(to);
-    ended_.add(code);
-  }
+  void ended(status_code code) noexcept { ended_.add(code); }
 
  private:
   struct exported;
   struct line {
     std::uint32_t in_flight = 0;
-    intrusive_list<outbox_hook> waiting;
+    intrusive_list<outbox_hook> waiting;  // empty but where as many as may be are under way
   };
   static constexpr std::uint8_t deep = levels;
   static constexpr std::uint8_t unbounded = levels + 1;
@@ -100,7 +114,7 @@ class outbox {
   line& line_of(std::uint32_t level) noexcept { return level == 1 ? first_ : (*nested_)[level]; }
 
   line first_;
-  std::uint32_t in_flight_ = 0;
+  std::uint32_t others_in_flight_ = 0;
   std::uint32_t waiting_count_ = 0;
   std::uint32_t deep_in_flight_ = 0;
   std::unique_ptr<std::array<line, levels>> nested_;  // from the first nested call on

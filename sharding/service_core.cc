@@ -39,7 +39,6 @@ service_core::service_core(const service_shape& shape, shard_id shards)
   for (shard_id s = 0; s < shards; ++s) {
     site& each = sites_[s];
     for (const auto& bound : bounds) each.bounds.emplace_back(bound);
-    each.unbounded = bounds.empty();
     if (has_slots()) each.slots.emplace(id, shape_.options.slots, shards);
   }
 }
@@ -101,6 +100,7 @@ void service_core::open(void* instance) noexcept {
   site& s = here();
   ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
   s.instance = instance;
+  s.open_to_all = s.bounds.empty() ? instance : nullptr;
   s.closed = false;
   s.streams_ended = false;
   s.calls_ended = false;
@@ -116,6 +116,7 @@ struct service_core::impatience final : timer_node {
 future<void*> service_core::close(duration patience) {
   site& s = here();
   s.closed = true;
+  s.open_to_all = nullptr;
   end_streams();
   impatience limit(*this);
   if (patience <= duration::zero()) {

@@ -93,6 +93,8 @@ class service_core {
   // For calls:
   struct site;
   [[nodiscard]] site& here() const noexcept;
+  /// The same where the shard is at hand.
+  [[nodiscard]] site& on(const shard& here) const noexcept;
 
   // For moves, on shard 0:
   struct slot_moves;

@@ -18,10 +18,10 @@ namespace atoll_root::atoll {
 
 struct alignas(64) service_core::site {
   void* instance = nullptr;
+  void* open_to_all = nullptr;     // the instance, while it is open and calls need no turn
   service_stats* stats = nullptr;  // from the first open() on
   std::uint32_t serving = 0;
   bool closed = true;
-  bool unbounded = true;  // calls need no turn
   bool streams_ended = false;
   bool calls_ended = false;
   std::uint32_t streams_open = 0;
@@ -57,7 +57,8 @@ struct alignas(64) service_core::site {
   }
 };
 
-inline service_core::site& service_core::here() const noexcept { return sites_[this_shard_id()]; }
+inline service_core::site& service_core::here() const noexcept { return on(this_shard()); }
+inline service_core::site& service_core::on(const shard& here) const noexcept { return sites_[here.id]; }
 
 struct service_core::slot_moves {
   mutex one{"slots that move"};

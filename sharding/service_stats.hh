@@ -43,6 +43,13 @@ class timed_calls {
       return 0;
     return weigh_this(look);
   }
+  /// True where weigh() would give 0, which then counts as done.
+  bool passes() noexcept {
+    if (until_next_ <= 1) [[unlikely]]
+      return false;
+    --until_next_;
+    return true;
+  }
   /// The first one exports it, as `group`'s "seconds".
   void record(duration took, std::uint32_t weight, const metric_group& group) noexcept;
 

@@ -57,11 +57,13 @@ struct sharding_local {
   }
 };
 
-/// REQUIRES: a shard of a runtime runs this code.
-inline sharding_local& local_sharding() noexcept {
-  auto* local = this_shard().slot<sharding_local>(shard_slot::sharding);
+/// REQUIRES: `here` is a runtime's.
+inline sharding_local& sharding_of(shard& here) noexcept {
+  auto* local = here.slot<sharding_local>(shard_slot::sharding);
   ATOLL_ASSERT(local != nullptr, "this shard belongs to no runtime");
   return *local;
 }
+/// REQUIRES: a shard of a runtime runs this code.
+inline sharding_local& local_sharding() noexcept { return sharding_of(this_shard()); }
 
 }  // namespace atoll_root::atoll

@@ -15,9 +15,7 @@ bool holds(const serial_hold* chain, std::uint64_t id) noexcept {
 
 context_ptr context_ptr::make(const call_values& values) {
   if (values.is_default()) return {};
-  if (on_shard()) {
-    if (auto spare = take_spare(this_shard(), values)) return spare;
-  }
+  if (shard* s = detail::current_shard; s != nullptr && lend_spare(*s, values) != nullptr) return keep_lent(*s);
   return below(nullptr, values);
 }
 
@@ -47,7 +45,7 @@ void call_context::destroy(call_context* context) noexcept {
       free(context);
     } else if (shard* s = detail::current_shard;
                s != nullptr && s->spare_context == nullptr && s->blocks.is_on() && context->is_as_new()) {
-      s->spare_context = context;
+      context->becomes_spare(*s);
     } else {
       free(context);
     }

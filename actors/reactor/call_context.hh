@@ -11,8 +11,8 @@
 // cancellation by a timer, with the reason `deadline_exceeded`. Every wait of this library hangs a
 // cancel_hook into the context it is made in, and ends when that is cancelled. The first reason wins.
 // Shared by reference count within its shard. The default one (no deadline, depth 0, nobody to cancel it)
-// is a null pointer, so work without a context costs nothing. The one that went last is kept for the next, so that a
-// call served without a wait makes none.
+// is a null pointer, so work without a context costs nothing. The one that went last is kept for the next, and lent to a call
+// while that waits for nothing: it makes none.
 #pragma once
 
 #include <cstdint>
@@ -85,11 +85,15 @@ class context_ptr {
   /// A context below `parent`, which may be null. Throws std::bad_alloc.
   static context_ptr below(call_context* parent, const call_values& values);
 
-  /// The same as make(), of the context that the shard keeps for it; null where it keeps none.
-  static inline context_ptr take_spare(shard& s, const call_values& values) noexcept;
-  /// Lets go of it; the shard keeps it for the next where it is as new.
+  // The context that a shard keeps for the next: most calls need one only while their task runs.
+  /// Lends it, with these values; null where there is none. It stays the shard's.
+  static inline call_context* lend_spare(shard& s, const call_values& values) noexcept;
+  /// What was lent is the caller's from now on.
+  static inline context_ptr keep_lent(shard& s) noexcept;
+  /// What was lent is needed no more: the shard keeps it where nobody else does.
+  static inline void end_loan(shard& s) noexcept;
+  /// Lets go of a context; the shard keeps it where it is as new.
   static inline void give_back(shard& s, context_ptr context) noexcept;
-  /// Frees the context that the shard keeps for the next make().
   static void free_spare(shard& s) noexcept;
 
   /// Gives the reference to the caller.
@@ -146,10 +150,12 @@ class call_context : list_hook {
   void adopt(intrusive_list<cancel_hook>& waits) noexcept;
   static void destroy(call_context* context) noexcept;
   static void free(call_context* context) noexcept;
-  /// Nothing in it is left of what it was used for.
+  /// Nothing in it is left of what it was used for, but its values and own holds.
   [[nodiscard]] bool is_as_new() noexcept {
     return waits_.empty() && children_.empty() && !deadline_.armed() && !reason_ && !holders_;
   }
+  /// REQUIRES: is_as_new(), and nobody's.
+  void becomes_spare(shard& s) noexcept;
 
   call_values values_;
   std::uint32_t references_ = 0;

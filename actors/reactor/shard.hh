@@ -175,21 +175,42 @@ class work_scope {
 
 }  // namespace detail
 
-inline context_ptr context_ptr::take_spare(shard& s, const call_values& values) noexcept {
+inline call_context* context_ptr::lend_spare(shard& s, const call_values& values) noexcept {
   call_context* spare = s.spare_context;
-  if (spare == nullptr) return {};
-  s.spare_context = nullptr;
+  if (spare == nullptr || spare->references_ != 0) [[unlikely]]
+    return nullptr;
+  spare->references_ = 1;
   spare->values_ = values;
-  spare->own_holds_ = {};
-  return context_ptr(spare);
+  return spare;
+}
+
+inline context_ptr context_ptr::keep_lent(shard& s) noexcept {
+  context_ptr kept;
+  kept.context_ = std::exchange(s.spare_context, nullptr);
+  return kept;
+}
+
+inline void context_ptr::end_loan(shard& s) noexcept {
+  call_context* lent = s.spare_context;
+  // A child would refer to it, and only its caller's end cancels it: not while it is lent.
+  if (lent->references_ != 1 || !lent->waits_.empty() || lent->deadline_.armed()) [[unlikely]] {
+    keep_lent(s);
+    return;
+  }
+  lent->references_ = 0;
 }
 
 inline void context_ptr::give_back(shard& s, context_ptr context) noexcept {
   call_context* last = context.context_;
   if (last->references_ != 1 || s.spare_context != nullptr || last->parent_ || !last->is_as_new() || !s.blocks.is_on())
     return;
-  last->references_ = 0;
-  s.spare_context = context.release();
+  context.release()->becomes_spare(s);
+}
+
+inline void call_context::becomes_spare(shard& s) noexcept {
+  references_ = 0;
+  own_holds_ = {};
+  s.spare_context = this;
 }
 
 /// Puts a task at the end of its group's run queue.
