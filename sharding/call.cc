@@ -129,17 +129,16 @@ void call_message::served_on() noexcept {
   if (core_ != nullptr) --core_->here().stats->method(method_).serving;
 }
 
-call_message::arrival call_message::arrive(void*& instance) noexcept {
+call_message::arrival call_message::arrive(shard& here, void*& instance) noexcept {
   // What most calls are: new here, with nothing to look at.
-  shard& here = this_shard();
   if (!is_state({}) || is_given_up() || deadline_ <= here.coarse_now || core_ == nullptr) [[unlikely]]
-    return arrive_slowly(instance);
+    return arrive_slowly(here, instance);
   service_core::site& site = core_->on(here);
   if (site.open_to_all == nullptr) [[unlikely]]
-    return arrive_slowly(instance);
+    return arrive_slowly(here, instance);
   call_context* context = context_ptr::lend_spare(here, {.deadline = deadline_, .depth = depth_});
   if (context == nullptr) [[unlikely]]
-    return arrive_slowly(instance);
+    return arrive_slowly(here, instance);
   here.context = context;
   instance = site.open_to_all;
   ++site.serving;
@@ -149,8 +148,8 @@ call_message::arrival call_message::arrive(void*& instance) noexcept {
   return arrival::serve;
 }
 
-call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
-  service_core::site* site = core_ == nullptr ? nullptr : &core_->here();
+call_message::arrival call_message::arrive_slowly(shard& here, void*& instance) noexcept {
+  service_core::site* site = core_ == nullptr ? nullptr : &core_->on(here);
   if (site != nullptr) {
     if (state_.entered) --site->stats->method(method_).in_queue;
     if (state_.turn == place::has_turn) site->turns_of(bounds_)->arrived(its_turn().key);  // called from the queue
@@ -183,7 +182,7 @@ call_message::arrival call_message::arrive_slowly(void*& instance) noexcept {
   } catch (const std::bad_alloc&) {
     return refuse(error(status_code::resource_exhausted));
   }
-  this_shard().context = task::context.get();
+  here.context = task::context.get();
   const std::uint64_t turn = state_.turn == place::has_turn ? its_turn().id : 0;
   if (state_.has_extras) {
     const call_extras& more = extras();
@@ -247,11 +246,10 @@ void call_message::end_turn() noexcept {
   sharding_of(here).mail.send(*this, from_);
 }
 
-void call_message::send_back(status_code outcome, task::run_function* complete) noexcept {
+void call_message::send_back(shard& here, status_code outcome, task::run_function* complete) noexcept {
   // What most calls are: they have waited for nothing.
   if (!is_state(served_on_loan()) || outcome != status_code::ok) [[unlikely]]
-    return send_back_slowly(outcome, complete);
-  shard& here = this_shard();
+    return send_back_slowly(here, outcome, complete);
   service_core::site& site = core_->on(here);
   site.stats->method(method_).ended.add(status_code::ok);
   site.leave();
@@ -259,8 +257,7 @@ void call_message::send_back(status_code outcome, task::run_function* complete) 
   goes_back(here, complete);
 }
 
-void call_message::send_back_slowly(status_code outcome, task::run_function* complete) noexcept {
-  shard& here = this_shard();
+void call_message::send_back_slowly(shard& here, status_code outcome, task::run_function* complete) noexcept {
   if (ATOLL_MUTANT(2) && here.context != nullptr && here.context->reason() != nullptr) return;
   if (state_.turn == place::has_turn) end_turn();
   if (core_ != nullptr) {
@@ -293,11 +290,11 @@ void call_caller::goes_by_slot(slot_map& slots, slot_id slot) noexcept {
   message_.is_for_slot(slots.hold_of(slot));
 }
 
-[[gnu::always_inline]] inline void call_caller::go(shard& here) noexcept {
+void call_caller::go(shard& here) noexcept {
   auto& local = sharding_of(here);
   const shard_id to = message_.to();
-  outbox& way = local.outboxes[to];
-  if (const auto weight = way.weigh(here.coarse_now); weight != 0) [[unlikely]] {
+  way_ = &local.outboxes[to];
+  if (const auto weight = way_->weigh(here.coarse_now); weight != 0) [[unlikely]] {
     set(is_measured);
     weight_ = weight;
     began_ = mono_now();
@@ -305,9 +302,9 @@ void call_caller::goes_by_slot(slot_map& slots, slot_id slot) noexcept {
   if (message_.is_local()) {
     schedule(message_);
   } else {
-    place_ = way.enter(message_.level());
+    place_ = way_->enter(message_.level());
     if (place_ == outbox::no_place) [[unlikely]]
-      return way.wait(*this);
+      return way_->wait(*this);
     local.mail.send(message_, to);
   }
   if (is(one_way)) [[unlikely]]
@@ -319,24 +316,30 @@ void call_caller::goes_by_slot(slot_map& slots, slot_id slot) noexcept {
   const time_point until = saturating_add(recent_now(), timeout);
   if (until >= message_.deadline_) return;
   if (!is(one_way)) message_.deadline_ = saturating_add(until, here.tasks.quota());
-  here.timers->arm_after(hooks(), timeout);
+  ::new (static_cast<void*>(&to_expire_)) call_hook<timer_node>(*this, actions_.expire);
+  set(has_timer);
+  here.timers->arm_after(to_expire_, timeout);
 }
 
-void call_caller::start(duration timeout) noexcept {
-  shard& here = this_shard();
+void call_caller::start(shard& here, duration timeout) noexcept {
+  if (timeout != no_timeout) arm(here, timeout);
   auto& local = sharding_of(here);
   const shard_id to = message_.to();
-  // What most calls are: only their record waits for them.
-  const bool plain = flags_ == 0 && timeout == no_timeout && here.context == nullptr && message_.level() == 1;
-  if (!plain || to == here.id || !local.outboxes[to].lets_pass()) [[unlikely]]
-    return start_slowly(here, timeout);
+  way_ = &local.outboxes[to];
+  // What most calls are: only their record, and time, wait for them.
+  const bool plain = (flags_ & ~has_timer) == 0 && here.context == nullptr && message_.level() == 1;
+  if (!plain || to == here.id || !way_->lets_pass()) [[unlikely]]
+    return start_slowly(here);
   place_ = outbox::first_place;
   local.mail.send(message_, to);
 }
 
-void call_caller::start_slowly(shard& here, duration timeout) noexcept {
-  if (timeout != no_timeout) arm(here, timeout);
-  if (here.context != nullptr) here.context->add(hooks());
+void call_caller::start_slowly(shard& here) noexcept {
+  if (here.context != nullptr) {
+    ::new (static_cast<void*>(&to_cancel_)) call_hook<cancel_hook>(*this, actions_.cancelled);
+    set(in_context);
+    here.context->add(to_cancel_);
+  }
   if (is(by_slot)) {
     set(is_kept);  // as admit() may find that it waits for itself
     if (!slots_->admit(slot_, *this)) return;
@@ -351,12 +354,16 @@ bool call_caller::is_made_under(std::uint64_t hold) noexcept {
 }
 
 void call_caller::waits_for_itself() noexcept {
+  if (!is(in_context)) {
+    ::new (static_cast<void*>(&to_cancel_)) call_hook<cancel_hook>(*this, actions_.cancelled);
+    set(in_context);
+  }
   try {
-    actions_.cancelled(
-        &hooks(), error(status_code::failed_precondition,
-                        message_.core()->name() + ": a call for a slot that moves, made by what the move waits for"));
+    actions_.cancelled(&to_cancel_, error(status_code::failed_precondition,
+                                          message_.core()->name() +
+                                              ": a call for a slot that moves, made by what the move waits for"));
   } catch (const std::bad_alloc&) {
-    actions_.cancelled(&hooks(), error(status_code::failed_precondition));
+    actions_.cancelled(&to_cancel_, error(status_code::failed_precondition));
   }
 }
 
@@ -369,14 +376,14 @@ void call_caller::released(shard_id to) noexcept {
   go(this_shard());
 }
 
-[[gnu::always_inline]] inline void call_caller::count_outcome(outbox& way, status_code code) noexcept {
-  way.ended(code);
+[[gnu::always_inline]] inline void call_caller::count_outcome(status_code code) noexcept {
+  way_->ended(code);
   if (is(is_measured)) [[unlikely]]
-    way.took(message_.to(), mono_now() - began_, weight_);
+    way_->took(message_.to(), mono_now() - began_, weight_);
 }
 void call_caller::has_outcome(status_code code) noexcept {
   set(has_its_own_outcome);
-  count_outcome(local_sharding().outboxes[message_.to()], code);
+  count_outcome(code);
 }
 
 void call_caller::send(std::uint8_t place) noexcept {
@@ -388,7 +395,7 @@ void call_caller::send(std::uint8_t place) noexcept {
 bool call_caller::leave(status_code why) noexcept {
   stop_waiting();
   if (is(is_kept)) {
-    hooks().outbox_hook::unlink();
+    to_wait_.unlink();
     slots_->gave_up(slot_);
     return true;
   }
@@ -405,7 +412,7 @@ bool call_caller::leave(status_code why) noexcept {
     return false;
   }
   auto& local = local_sharding();
-  if (local.outboxes[message_.to()].withdraw(*this)) {
+  if (is(has_place) && way_->withdraw(to_wait_)) {
     if (is(by_slot)) slots_->ended(slot_);
     return true;
   }
@@ -447,23 +454,24 @@ void call_caller::note::back(task* t) noexcept {
 
 void call_caller::release_place() noexcept {
   if (place_ == outbox::no_place) return;
-  local_sharding().outboxes[message_.to()].returned(std::exchange(place_, outbox::no_place));
+  way_->returned(std::exchange(place_, outbox::no_place));
 }
 
-bool call_caller::take_back(status_code code) noexcept {
-  outbox& way = local_sharding().outboxes[message_.to()];
-  const bool plain = flags_ == 0 && code == status_code::ok && place_ == outbox::first_place;
-  if (plain && way.lets_go()) [[likely]]
-    return true;
-  return take_back_slowly(way, code);
+bool call_caller::take_back(shard& here, status_code code, detail::producer_base& caller) noexcept {
+  if (task* waiter = caller.take_waiter()) here.tasks.push(*waiter);
+  const bool plain = (flags_ & ~has_timer) == 0 && code == status_code::ok && place_ == outbox::first_place;
+  if (!plain || !way_->lets_go()) [[unlikely]]
+    return take_back_slowly(code);
+  if (is(has_timer)) to_expire_.cancel();
+  return true;
 }
 
-bool call_caller::take_back_slowly(outbox& way, status_code code) noexcept {
+bool call_caller::take_back_slowly(status_code code) noexcept {
   stop_waiting();
   set(record_is_back);
   if (is(by_slot)) slots_->ended(slot_);
-  if (!is(has_its_own_outcome)) count_outcome(way, code);
-  if (place_ != outbox::no_place) way.returned(std::exchange(place_, outbox::no_place));
+  if (!is(has_its_own_outcome)) count_outcome(code);
+  if (place_ != outbox::no_place) way_->returned(std::exchange(place_, outbox::no_place));
   return !is(has_note);
 }
 

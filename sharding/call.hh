@@ -56,10 +56,12 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
 /// The place of a call in an outbox, or among those that wait for a slot to move.
 struct outbox_hook : list_hook {};
 
-/// What a call waits with, where it waits for more than its record: by a deadline, in a context, for its place.
-struct call_hooks final : timer_node, cancel_hook, outbox_hook {
-  call_hooks(call_caller& its_call, timer_node::fire_function* expire, cancel_hook::function* cancelled) noexcept
-      : timer_node(expire), cancel_hook(cancelled), call(its_call) {}
+/// What a call hangs into a list, where it waits for more than its record: `Hook` is the list's.
+template <class Hook>
+struct call_hook final : Hook {
+  template <class... A>
+  explicit call_hook(call_caller& its_call, A... of_hook) noexcept : Hook(of_hook...), call(its_call) {}
+  static call_caller& call_of(Hook& h) noexcept { return static_cast<call_hook&>(h).call; }
   call_caller& call;
 };
 
@@ -141,7 +143,7 @@ class call_message : public task {
   enum class arrival : std::uint8_t { serve, wait, refuse };
   /// Finds the instance, takes a turn there, and puts the call's context in force. To wait: it is executed again when it has
   /// its turn. To refuse: for take_refusal().
-  arrival arrive(void*& instance) noexcept;
+  arrival arrive(shard& here, void*& instance) noexcept;
   error take_refusal() noexcept;
   /// It waits for something: its service may end it.
   void serves_on() noexcept;
@@ -150,7 +152,7 @@ class call_message : public task {
   /// Says, of a message that nobody waits for, that it was not served, or failed.
   void report_if_lost(const error& e) const noexcept;
   /// The outcome is stored: counts it and sends the record back, to run `complete` on the caller's shard.
-  void send_back(status_code outcome, task::run_function* complete) noexcept;
+  void send_back(shard& here, status_code outcome, task::run_function* complete) noexcept;
 
  private:
   friend class call_caller;
@@ -180,11 +182,11 @@ class call_message : public task {
   inline call_extras& extras() noexcept;
   [[nodiscard]] inline call_turn& its_turn() noexcept;
   void take_over(call_context& context, bool one_way) noexcept;
-  arrival arrive_slowly(void*& instance) noexcept;
+  arrival arrive_slowly(shard& here, void*& instance) noexcept;
   arrival refuse(error why) noexcept;
   arrival take_turn(turns& bounds);
   void is_timed_for(std::uint32_t weight) noexcept;
-  void send_back_slowly(status_code outcome, task::run_function* complete) noexcept;
+  void send_back_slowly(shard& here, status_code outcome, task::run_function* complete) noexcept;
   void goes_back(shard& here, task::run_function* complete) noexcept;
 
   status_code given_up_ = status_code::ok;  // by the caller, before it was started
@@ -211,6 +213,8 @@ class call_caller {
   [[nodiscard]] call_message& message() const noexcept { return message_; }
   [[nodiscard]] bool is_one_way() const noexcept { return is(one_way); }
   [[nodiscard]] bool has_extras() const noexcept { return is(made_extras); }
+  /// The record is, but something else of the call is under way.
+  [[nodiscard]] bool is_back() const noexcept { return is(record_is_back); }
   /// Made where there are none. Of the side that has the record.
   call_extras& extras() noexcept;
   /// They go where it goes.
@@ -232,13 +236,13 @@ class call_caller {
   void released(shard_id to) noexcept;
   /// Gives its place among the calls under way to another, once.
   void release_place() noexcept;
-  /// Made where there are none.
-  call_hooks& hooks() noexcept {
-    if (!is(has_hooks)) {
-      ::new (static_cast<void*>(&hooks_)) call_hooks(*this, actions_.expire, actions_.cancelled);
-      set(has_hooks);
+  /// Its place among those that wait. Made where there is none.
+  outbox_hook& place_to_wait() noexcept {
+    if (!is(has_place)) {
+      ::new (static_cast<void*>(&to_wait_)) call_hook<outbox_hook>(*this);
+      set(has_place);
     }
-    return hooks_;
+    return to_wait_;
   }
 
  protected:
@@ -257,16 +261,16 @@ class call_caller {
   inline ~call_caller();
 
   /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
-  void start(duration timeout) noexcept;
+  void start(shard& here, duration timeout) noexcept;
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
   void stop_waiting() noexcept {
-    if (!is(has_hooks)) return;
-    hooks_.timer_node::cancel();
-    hooks_.cancel_hook::unlink();
+    if (is(has_timer)) to_expire_.cancel();
+    if (is(in_context)) to_cancel_.unlink();
   }
-  /// The record is back, with this outcome: its place in the outbox is free. True where nothing else of the call is under way.
-  bool take_back(status_code code) noexcept;
+  /// The record is back, with this outcome, which the caller has: its place in the outbox is free, and who waits is woken. True where
+  /// nothing else of the call is under way.
+  bool take_back(shard& here, status_code code, detail::producer_base& caller) noexcept;
   /// The caller has its outcome, before the record is back.
   void has_outcome(status_code code) noexcept;
   void destroy_record() noexcept { actions_.destroy(*this); }
@@ -282,17 +286,19 @@ class call_caller {
   };
 
   enum flag : std::uint16_t {
-    one_way = 1U << 0U,              // the message goes unanswered: what waits is done when it is on its way
-    has_hooks = 1U << 1U,            // hooks_ is there
-    made_extras = 1U << 2U,          // extras_ is there
-    has_note = 1U << 3U,             // note_ is there
-    is_kept = 1U << 4U,              // until its slot is released, or for ever
-    by_slot = 1U << 5U,              // slots_ counts it
-    made_for_its_slot = 1U << 6U,    // as of then
-    is_measured = 1U << 7U,          // weight_ and began_ are there
-    has_its_own_outcome = 1U << 8U,  // before the record is back
-    record_is_back = 1U << 9U,
-    with_streams = 1U << 10U,  // streams_ is there
+    one_way = 1U << 0U,               // the message goes unanswered: what waits is done when it is on its way
+    has_timer = 1U << 1U,             // to_expire_ is there
+    in_context = 1U << 2U,            // to_cancel_ is there
+    has_place = 1U << 3U,             // to_wait_ is there
+    made_extras = 1U << 4U,           // extras_ is there
+    has_note = 1U << 5U,              // note_ is there
+    is_kept = 1U << 6U,               // until its slot is released, or for ever
+    by_slot = 1U << 7U,               // slots_ counts it
+    made_for_its_slot = 1U << 8U,     // as of then
+    is_measured = 1U << 9U,           // weight_ and began_ are there
+    has_its_own_outcome = 1U << 10U,  // before the record is back
+    record_is_back = 1U << 11U,
+    with_streams = 1U << 12U,  // streams_ is there
   };
   [[nodiscard]] bool is(flag f) const noexcept { return (flags_ & f) != 0; }
   void set(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | f); }
@@ -300,13 +306,14 @@ class call_caller {
 
   static void cancel_served(call_message& message, status_code why) noexcept;
   void arm(const shard& here, duration timeout) noexcept;
-  void start_slowly(shard& here, duration timeout) noexcept;
+  void start_slowly(shard& here) noexcept;
   void go(shard& here) noexcept;
-  bool take_back_slowly(outbox& way, status_code code) noexcept;
-  void count_outcome(outbox& way, status_code code) noexcept;
+  bool take_back_slowly(status_code code) noexcept;
+  void count_outcome(status_code code) noexcept;
 
   const actions& actions_;
   call_message& message_;
+  outbox* way_;  // NOLINT: from the start on
   std::uint16_t flags_;
   std::uint8_t place_ = 0;      // what outbox::enter() gave
   std::uint32_t weight_;        // NOLINT: for how many calls it stands, where it is measured
@@ -317,7 +324,13 @@ class call_caller {
     time_point began_;  // where it is measured
   };
   union {
-    call_hooks hooks_;
+    call_hook<timer_node> to_expire_;
+  };
+  union {
+    call_hook<cancel_hook> to_cancel_;
+  };
+  union {
+    call_hook<outbox_hook> to_wait_;
   };
   union {
     call_extras extras_;
@@ -334,9 +347,11 @@ inline call_turn& call_message::its_turn() noexcept {
 }
 
 inline call_caller::~call_caller() {
-  if (!is(has_hooks) && !is(made_extras)) [[likely]]
+  if ((flags_ & (has_timer | in_context | has_place | made_extras)) == 0) [[likely]]
     return;
-  if (is(has_hooks)) hooks_.~call_hooks();
+  if (is(has_timer)) to_expire_.~call_hook();
+  if (is(in_context)) to_cancel_.~call_hook();
+  if (is(has_place)) to_wait_.~call_hook();
   if (is(made_extras)) extras_.~call_extras();
 }
 
@@ -352,13 +367,15 @@ class call_outcome {
   [[nodiscard]] status_code code() const noexcept { return has_ == kind::failure ? failure_.code() : status_code::ok; }
 
   /// The handler gave this: true where it is there, and taken; else it is kept, and the record scheduled when it is.
-  [[gnu::noinline]] bool take(call_message& record, future<R>& f) noexcept {
-    if (f.available()) [[likely]] {
-      if (f.failed()) {
-        fail(record, f.take_error());
-      } else {
-        store(record, f);
-      }
+  bool take(call_message& record, future<R>& f) noexcept {
+    if (!f.available() || f.failed()) [[unlikely]]
+      return take_other(record, f);
+    store(record, f);
+    return true;
+  }
+  [[gnu::noinline]] bool take_other(call_message& record, future<R>& f) noexcept {
+    if (f.failed()) {
+      fail(record, f.take_error());
       return true;
     }
     record.serves_on();
@@ -422,7 +439,7 @@ class call_outcome {
       fail(record, error::from_exception(std::current_exception()));
     }
   }
-  void clear() noexcept {
+  [[gnu::always_inline]] void clear() noexcept {
     switch (std::exchange(has_, kind::none)) {
       case kind::none:
         break;
@@ -458,22 +475,18 @@ class call_reply final : public detail::producer<R>, public call_caller {
   static constexpr call_caller::actions actions_with(void (*destroy)(call_caller& self) noexcept) noexcept {
     return {&expire, &cancelled, destroy, &is_on_its_way};
   }
-  /// The record is back. True where it is to be destroyed now.
-  [[gnu::noinline]] bool complete(call_outcome<R>& outcome) noexcept {
-    const bool waits = !has_its_outcome();
-    const bool last = take_back(outcome.code());
-    if (waits) [[likely]] {
-      outcome.give_to(*this);
-      this->wake();
-    }
-    return last;
+  /// The record, all of it but its work, is back: it goes now, or when its note is back, too.
+  [[gnu::noinline]] static void complete(call_reply& reply, call_outcome<R>& outcome, std::size_t bytes) noexcept {
+    shard& here = *detail::current_shard;
+    const status_code code = outcome.code();
+    if (!reply.has_its_outcome()) [[likely]]
+      outcome.give_to(reply);
+    if (reply.take_back(here, code, reply)) [[likely]]
+      free(here, reply, outcome, bytes);
   }
-  /// Destroys all of a record but its work.
+  /// The same without an outcome.
   [[gnu::noinline]] static void destroy(call_reply& reply, call_outcome<R>& outcome, std::size_t bytes) noexcept {
-    void* block = &reply.message();
-    reply.~call_reply();
-    outcome.~call_outcome();
-    pool_free(block, bytes);
+    free(*detail::current_shard, reply, outcome, bytes);
   }
   /// What a call gives that may not begin; nothing where it may.
   [[gnu::noinline]] static std::optional<future<R>> refusal(const service_core* core, shard_id to, duration timeout) {
@@ -483,11 +496,18 @@ class call_reply final : public detail::producer<R>, public call_caller {
 
  private:
   static void expire(timer_node* t) noexcept {
-    static_cast<call_reply&>(static_cast<call_hooks*>(t)->call)
+    static_cast<call_reply&>(call_hook<timer_node>::call_of(*t))
         .give_up(error(status_code::deadline_exceeded, "deadline exceeded in a call"));
   }
   static void cancelled(cancel_hook* hook, const error& reason) noexcept {
-    static_cast<call_reply&>(static_cast<call_hooks*>(hook)->call).give_up(detail::wait_failed(reason, "a call"));
+    static_cast<call_reply&>(call_hook<cancel_hook>::call_of(*hook)).give_up(detail::wait_failed(reason, "a call"));
+  }
+  [[gnu::always_inline]] static void free(shard& here, call_reply& reply, call_outcome<R>& outcome,
+                                          std::size_t bytes) noexcept {
+    void* block = &reply.message();
+    reply.~call_reply();
+    outcome.~call_outcome();
+    here.blocks.free(block, bytes);
   }
   /// Ends the wait; the record stays until it is back.
   void give_up(error why) noexcept {
@@ -534,7 +554,7 @@ class call_record final : public call_message {
       }
     }
     future<R> f(record->reply_);
-    record->reply_.start(timeout);
+    record->reply_.start(here, timeout);
     return f;
   }
 
@@ -555,48 +575,49 @@ class call_record final : public call_message {
 
   static void execute(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
+    shard& here = *detail::current_shard;
     if constexpr (requires { requires F::has_group; }) {
       if (self.changes_group()) return;
     }
     void* instance = nullptr;
-    const auto how = self.arrive(instance);
+    const auto how = self.arrive(here, instance);
     if (how != arrival::serve) [[unlikely]] {
       if (how == arrival::wait) return;
       self.outcome_.refuse(self);
-      return self.end();
+      return self.end(here);
     }
     bool there = true;
-    {
-      const detail::work_scope working(detail::name_of_work<F>);
-      try {
-        future<R> f = self.work_(instance);
-        there = self.outcome_.take(self, f);
-      } catch (...) {
-        self.outcome_.fail_with_exception(self);
-      }
+    here.work = &detail::name_of_work<F>;
+    try {
+      future<R> f = self.work_(instance);
+      there = self.outcome_.take(self, f);
+    } catch (...) {
+      self.outcome_.fail_with_exception(self);
     }
+    here.work = nullptr;
     if (there) [[likely]]
-      return self.end();
+      return self.end(here);
     self.task::run = &finish;
   }
   static void finish(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
     self.outcome_.take_kept(self);
-    self.end();
+    self.end(*detail::current_shard);
   }
-  void end() noexcept {
+  void end(shard& here) noexcept {
     // Work that wants to know when it has ended is told, before its turn ends.
     if constexpr (requires { work_.ended(); }) work_.ended();
-    send_back(outcome_.code(), &complete);
+    send_back(here, outcome_.code(), &complete);
   }
   static void complete(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
-    if (self.reply_.complete(self.outcome_)) [[likely]]
-      destroy(self.reply_);
+    self.work_.~F();
+    call_reply<R>::complete(self.reply_, self.outcome_, sizeof(call_record));
   }
+  /// Without its work, where that was back.
   static void destroy(call_caller& caller) noexcept {
     auto& record = static_cast<call_record&>(caller.message());
-    record.work_.~F();
+    if (!caller.is_back()) record.work_.~F();
     call_reply<R>::destroy(record.reply_, record.outcome_, sizeof(call_record));
   }
   static constexpr auto actions = call_reply<R>::actions_with(&destroy);

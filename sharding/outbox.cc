@@ -81,7 +81,7 @@ void outbox::returned_nested(std::uint8_t place) noexcept {
 }
 
 void outbox::wait(call_caller& call) noexcept {
-  outbox_hook& place = call.hooks();
+  outbox_hook& place = call.place_to_wait();
   ATOLL_SOMETIMES("lanes: a call waited for a place");
   if (call.level() > 1) ATOLL_SOMETIMES("lanes: a nested call waited for a place");
   auto& waiting = line_of(call.level()).waiting;
@@ -96,8 +96,7 @@ void outbox::wait(call_caller& call) noexcept {
   ++waiting_count_;
 }
 
-bool outbox::withdraw(call_caller& call) noexcept {
-  outbox_hook& place = call.hooks();
+bool outbox::withdraw(outbox_hook& place) noexcept {
   if (!place.linked()) return false;
   place.unlink();
   --waiting_count_;
@@ -106,7 +105,7 @@ bool outbox::withdraw(call_caller& call) noexcept {
 
 void outbox::send_waiting(line& l, std::uint8_t place) noexcept {
   while (l.in_flight < in_flight_max() && !l.waiting.empty()) {
-    call_caller& call = static_cast<call_hooks&>(*l.waiting.pop_front()).call;
+    call_caller& call = call_hook<outbox_hook>::call_of(*l.waiting.pop_front());
     --waiting_count_;
     if (&l != &first_) ++others_in_flight_;
     ++l.in_flight;

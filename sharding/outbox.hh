@@ -84,7 +84,7 @@ class outbox {
   }
 
   /// Takes back a call that was not sent yet; false where it was.
-  bool withdraw(call_caller& call) noexcept;
+  bool withdraw(outbox_hook& place) noexcept;
 
   /// Calls that wait for a place.
   [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_count_; }

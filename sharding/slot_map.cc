@@ -39,7 +39,7 @@ bool slot_map::admit_to_held(slot_id slot, call_caller& call) noexcept {
     m.none_left.reset();
     return true;
   }
-  outbox_hook& place = call.hooks();
+  outbox_hook& place = call.place_to_wait();
   m.kept.push_back(place);
   ++m.waiting;
   if (call_caller::is_made_under(hold_of_move(slot))) [[unlikely]]
@@ -70,7 +70,7 @@ void slot_map::unseal(slot_id slot) noexcept {
   moving& m = moving_.at(slot);
   intrusive_list<outbox_hook> stay;
   while (outbox_hook* place = m.kept.pop_front()) {
-    call_caller& call = static_cast<call_hooks&>(*place).call;
+    call_caller& call = call_hook<outbox_hook>::call_of(*place);
     if (call.is_made_for_its_slot()) {
       --m.waiting;
       ++l.under_way;
@@ -92,7 +92,7 @@ void slot_map::release(slot_id slot, shard_id owner) noexcept {
   while (outbox_hook* place = at->second.kept.pop_front()) {
     ++l.under_way;
     ATOLL_SOMETIMES("slots: a call waited for a slot that moved");
-    static_cast<call_hooks&>(*place).call.released(ATOLL_MUTANT(8) ? before : owner);
+    call_hook<outbox_hook>::call_of(*place).released(ATOLL_MUTANT(8) ? before : owner);
   }
   moving_.erase(at);
 }
