@@ -22,6 +22,7 @@
 #include <atoll/actors/sync/semaphore.hh>
 #include <atoll/sharding/call.hh>
 #include <atoll/sharding/sharded.hh>
+#include <atoll/sharding/turns.hh>
 
 namespace atoll_root::atoll {
 
@@ -185,20 +186,25 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   /// Serves a call that has the key's turn. The call stays where it is until it is told that it has ended.
   template <class R, class Call>
   future<R> serve(Call& call) {
-    if (stopping()) return make_failed_future<R>(is_stopping());
+    if (stopping()) [[unlikely]]
+      return make_failed_future<R>(is_stopping());
+    // The key's line knows its actor, but for two keys with one hash.
+    auto* last = static_cast<entry*>(call.its_turn.line->kept);
+    if (last != nullptr && *last->key == call.actor_key) [[likely]]
+      return serve_active<R>(*last, call);
     const auto at = entries_.find(hashed_key<key_type>{call.actor_key, call.hash});
-    if (at == entries_.end()) [[unlikely]]
-      return activate_and_serve<R>(*this, call);
+    if (at == entries_.end()) return activate_and_serve<R>(*this, call);
     return serve_active<R>(at->second, call);
   }
 
   /// The actors of a slot leave: it moves, and no messages for it are under way.
   future<> export_slot(slot_id slot) { return empty_slot(*this, slot); }
 
-  future<> leave(const key_type& key, std::uint64_t hash) {
+  /// The line is that of the key, whose turn the call has.
+  future<> leave(const key_type& key, std::uint64_t hash, turn_line& line) {
     const auto at = entries_.find(hashed_key<key_type>{key, hash});
     if (at == entries_.end() || !at->second.is_leaving()) return make_ready_future();
-    return deactivate(*this, at->second, key);
+    return deactivate(*this, at->second, key, line);
   }
 
  private:
@@ -209,6 +215,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
 
   template <class R, class Call>
   future<R> serve_active(entry& e, Call& call) {
+    call.its_turn.line->kept = &e;
     begin_use(e);
     call.served_by(*this, e);
     return call.serve(*e.actor);
@@ -241,7 +248,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     }
   }
 
-  static future<> deactivate(actor_table& self, entry& e, const key_type& key) {
+  static future<> deactivate(actor_table& self, entry& e, const key_type& key, turn_line& line) {
     if constexpr (requires { e.actor->on_deactivate(); }) {
       auto outcome = co_await as_result(
           run_hook([](actor_entry& which) { return static_cast<entry&>(which).actor->on_deactivate(); }, e));
@@ -251,6 +258,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     } else {
       self.deactivated(e, {});
     }
+    if (line.kept == &e) line.kept = nullptr;
     self.entries_.erase(key);
   }
 
@@ -286,7 +294,9 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   }
 
   struct leave_call {
-    future<> operator()(void* instance) { return static_cast<actor_table*>(instance)->leave(actor_key, hash); }
+    future<> operator()(void* instance) {
+      return static_cast<actor_table*>(instance)->leave(actor_key, hash, *its_turn.line);
+    }
     [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
     void in_record(call_message& message, call_caller& /*caller*/) noexcept {
       if (hold != 0) message.is_for_slot(hold);
@@ -294,6 +304,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     key_type actor_key;
     std::uint64_t hash;
     std::uint64_t hold;  // a move of the actor's slot may wait for it; 0: without slots
+    call_turn its_turn;
   };
   void end_streams() noexcept override { this->core_->end_streams(); }
   void end_calls() noexcept override { this->core_->end_calls(); }
@@ -304,7 +315,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     if constexpr (options_of_service<Actor>().slots != 0) {
       hold = hold_of_move(*this->core_, place_of_key(*this->core_, hash).slot);
     }
-    leave_call call{*e.key, hash, hold};
+    leave_call call{*e.key, hash, hold, {}};
     return start_call<void>(this->core_, this_shard_id(), no_timeout, std::move(call));
   }
 

@@ -40,9 +40,9 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
 }
 
 call_extras& call_caller::extras() noexcept {
-  if (!is(made_extras)) {
+  if (!made_extras_) {
     ::new (static_cast<void*>(&extras_)) call_extras;
-    set(made_extras);
+    made_extras_ = true;
   }
   return extras_;
 }
@@ -55,6 +55,8 @@ void call_message::is_for_slot(std::uint64_t hold) noexcept {
   extras().slot = hold;
   state_.has_extras = true;
 }
+
+void call_message::is_in_line(turn_line& l) noexcept { its_turn().line = &l; }
 
 void call_message::has_turn(std::uint64_t id) noexcept {
   state_.turn = place::has_turn;
@@ -134,8 +136,7 @@ call_message::arrival call_message::arrive(shard& here, void*& instance) noexcep
   if (!is_state({}) || is_given_up() || deadline_ <= here.coarse_now || core_ == nullptr) [[unlikely]]
     return arrive_slowly(here, instance);
   service_core::site& site = core_->on(here);
-  if (site.open_to_all == nullptr) [[unlikely]]
-    return arrive_slowly(here, instance);
+  if (site.open_to_all == nullptr) return arrive_in_turn(here, instance);
   call_context* context = context_ptr::lend_spare(here, {.deadline = deadline_, .depth = depth_});
   if (context == nullptr) [[unlikely]]
     return arrive_slowly(here, instance);
@@ -148,11 +149,39 @@ call_message::arrival call_message::arrive(shard& here, void*& instance) noexcep
   return arrival::serve;
 }
 
+/// The same where there are bounds: most calls find a turn that is free.
+call_message::arrival call_message::arrive_in_turn(shard& here, void*& instance) noexcept {
+  service_core::site& site = core_->on(here);
+  turns* bounds = site.turns_of(bounds_);
+  if (site.closed || bounds == nullptr) return arrive_slowly(here, instance);
+  call_context* context = context_ptr::lend_spare(here, {.deadline = deadline_, .depth = depth_});
+  if (context == nullptr) [[unlikely]]
+    return arrive_slowly(here, instance);
+  bool has_it = false;
+  try {
+    has_it = bounds->enter_free(*this, key_of_turn());
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it is refused below
+  }
+  if (!has_it) {
+    context_ptr::end_loan(here);
+    return arrive_slowly(here, instance);
+  }
+  context->has_turn(its_turn().id);
+  here.context = context;
+  instance = site.instance;
+  ++site.serving;
+  state_ = served_on_loan();
+  state_.turn = place::has_turn;
+  if (const auto weight = site.stats->method(method_).timed.weigh(here.coarse_now); weight != 0) [[unlikely]]
+    is_timed_for(weight);
+  return arrival::serve;
+}
+
 call_message::arrival call_message::arrive_slowly(shard& here, void*& instance) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->on(here);
   if (site != nullptr) {
     if (state_.entered) --site->stats->method(method_).in_queue;
-    if (state_.turn == place::has_turn) site->turns_of(bounds_)->arrived(its_turn().key);  // called from the queue
+    if (state_.turn == place::has_turn) site->turns_of(bounds_)->arrived(*its_turn().line);  // called from the queue
   }
   if (is_given_up() && !ATOLL_MUTANT(11)) {
     ATOLL_SOMETIMES("calls: one was given up before it began");
@@ -201,8 +230,12 @@ call_message::arrival call_message::refuse(error why) noexcept {
 
 error call_message::take_refusal() noexcept { return *std::move(extras().refusal); }
 
+std::uint64_t call_message::key_of_turn() noexcept {
+  return turn_at_ != 0 || caller_.has_extras() ? its_turn().key : 0;
+}
+
 call_message::arrival call_message::take_turn(turns& bounds) {
-  switch (bounds.enter(*this, turn_at_ != 0 || caller_.has_extras() ? its_turn().key : 0)) {
+  switch (bounds.enter(*this, key_of_turn())) {
     case turns::entry::taken:
       break;
     case turns::entry::waits:
@@ -233,7 +266,7 @@ void call_message::report_if_lost(const error& e) const noexcept {
 }
 
 void call_message::end_turn() noexcept {
-  if (state_.turn == place::has_turn) core_->here().turns_of(bounds_)->leave(its_turn().key);
+  if (state_.turn == place::has_turn) core_->here().turns_of(bounds_)->leave(*its_turn().line, its_turn().key);
   state_.turn = place::none;
 }
 
@@ -247,9 +280,13 @@ void call_message::end_turn() noexcept {
 }
 
 void call_message::send_back(shard& here, status_code outcome, task::run_function* complete) noexcept {
-  // What most calls are: they have waited for nothing.
-  if (!is_state(served_on_loan()) || outcome != status_code::ok) [[unlikely]]
+  // What most calls are: they have waited for nothing, but some have a turn.
+  state s = state_;
+  s.turn = place::none;
+  if (std::bit_cast<std::uint8_t>(s) != std::bit_cast<std::uint8_t>(served_on_loan()) || outcome != status_code::ok)
+      [[unlikely]]
     return send_back_slowly(here, outcome, complete);
+  if (state_.turn != place::none) end_turn();
   service_core::site& site = core_->on(here);
   site.stats->method(method_).ended.add(status_code::ok);
   site.leave();
@@ -425,7 +462,7 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
     case call_message::progress::queued:
       message.given_up_ = why;
       if (message.state_.turn == call_message::place::waits)
-        message.core_->here().turns_of(message.bounds_)->give_up(message.its_turn().key);
+        message.core_->here().turns_of(message.bounds_)->give_up(*message.its_turn().line);
       break;
     case call_message::progress::running:
       ATOLL_SOMETIMES("calls: one was given up while it was served");

@@ -38,6 +38,7 @@ class service_core;
 class service_stats;
 class slot_map;
 class turns;
+struct turn_line;
 
 /// Stands for "no timeout but the one of the context".
 inline constexpr duration no_timeout = duration::max();
@@ -69,7 +70,9 @@ struct call_hook final : Hook {
 /// arguments; for others it is among the extras.
 struct call_turn {
   std::uint64_t key = 0;  // where there are bounds per key
-  std::uint64_t id = 0;   // the callee's: of the turn that it has
+  // The callee's.
+  std::uint64_t id = 0;       // of the turn that it has
+  turn_line* line = nullptr;  // where it has one, or waits for it
 };
 
 /// What only some calls need of what crosses: it lies apart, so that others don't touch it.
@@ -105,6 +108,7 @@ class call_message : public task {
   // For turns.
   [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
   [[nodiscard]] const serial_hold* holders() const noexcept;
+  void is_in_line(turn_line& l) noexcept;
   void has_turn(std::uint64_t id) noexcept;
   void has_no_turn() noexcept { state_.turn = place::none; }
   /// The callee's: the next call may have its turn, while this one goes on.
@@ -127,7 +131,7 @@ class call_message : public task {
     if (here.context != nullptr) take_over(*here.context, one_way);
   }
   void has_key(std::uint64_t hash) noexcept;
-  /// Of work that has it in the record. REQUIRES: before has_key().
+  /// The same of work that has its turn in the record.
   void has_turn_in(call_turn& place) noexcept {
     turn_at_ = static_cast<std::uint8_t>(
         (reinterpret_cast<std::uintptr_t>(&place) - reinterpret_cast<std::uintptr_t>(this)) / turn_unit);
@@ -182,7 +186,9 @@ class call_message : public task {
   inline call_extras& extras() noexcept;
   [[nodiscard]] inline call_turn& its_turn() noexcept;
   void take_over(call_context& context, bool one_way) noexcept;
+  arrival arrive_in_turn(shard& here, void*& instance) noexcept;
   arrival arrive_slowly(shard& here, void*& instance) noexcept;
+  [[nodiscard]] std::uint64_t key_of_turn() noexcept;
   arrival refuse(error why) noexcept;
   arrival take_turn(turns& bounds);
   void is_timed_for(std::uint32_t weight) noexcept;
@@ -212,7 +218,7 @@ class call_caller {
   void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
   [[nodiscard]] call_message& message() const noexcept { return message_; }
   [[nodiscard]] bool is_one_way() const noexcept { return is(one_way); }
-  [[nodiscard]] bool has_extras() const noexcept { return is(made_extras); }
+  [[nodiscard]] bool has_extras() const noexcept { return made_extras_; }
   /// The record is, but something else of the call is under way.
   [[nodiscard]] bool is_back() const noexcept { return is(record_is_back); }
   /// Made where there are none. Of the side that has the record.
@@ -286,19 +292,18 @@ class call_caller {
   };
 
   enum flag : std::uint16_t {
-    one_way = 1U << 0U,               // the message goes unanswered: what waits is done when it is on its way
-    has_timer = 1U << 1U,             // to_expire_ is there
-    in_context = 1U << 2U,            // to_cancel_ is there
-    has_place = 1U << 3U,             // to_wait_ is there
-    made_extras = 1U << 4U,           // extras_ is there
-    has_note = 1U << 5U,              // note_ is there
-    is_kept = 1U << 6U,               // until its slot is released, or for ever
-    by_slot = 1U << 7U,               // slots_ counts it
-    made_for_its_slot = 1U << 8U,     // as of then
-    is_measured = 1U << 9U,           // weight_ and began_ are there
-    has_its_own_outcome = 1U << 10U,  // before the record is back
-    record_is_back = 1U << 11U,
-    with_streams = 1U << 12U,  // streams_ is there
+    one_way = 1U << 0U,              // the message goes unanswered: what waits is done when it is on its way
+    has_timer = 1U << 1U,            // to_expire_ is there
+    in_context = 1U << 2U,           // to_cancel_ is there
+    has_place = 1U << 3U,            // to_wait_ is there
+    has_note = 1U << 4U,             // note_ is there
+    is_kept = 1U << 5U,              // until its slot is released, or for ever
+    by_slot = 1U << 6U,              // slots_ counts it
+    made_for_its_slot = 1U << 7U,    // as of then
+    is_measured = 1U << 8U,          // weight_ and began_ are there
+    has_its_own_outcome = 1U << 9U,  // before the record is back
+    record_is_back = 1U << 10U,
+    with_streams = 1U << 11U,  // streams_ is there
   };
   [[nodiscard]] bool is(flag f) const noexcept { return (flags_ & f) != 0; }
   void set(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | f); }
@@ -315,6 +320,7 @@ class call_caller {
   call_message& message_;
   outbox* way_;  // NOLINT: from the start on
   std::uint16_t flags_;
+  bool made_extras_ = false;    // by the side that has the record
   std::uint8_t place_ = 0;      // what outbox::enter() gave
   std::uint32_t weight_;        // NOLINT: for how many calls it stands, where it is measured
   slot_id slot_;                // NOLINT: of a call by slot
@@ -347,12 +353,12 @@ inline call_turn& call_message::its_turn() noexcept {
 }
 
 inline call_caller::~call_caller() {
-  if ((flags_ & (has_timer | in_context | has_place | made_extras)) == 0) [[likely]]
+  if ((flags_ & (has_timer | in_context | has_place)) == 0 && !made_extras_) [[likely]]
     return;
   if (is(has_timer)) to_expire_.~call_hook();
   if (is(in_context)) to_cancel_.~call_hook();
   if (is(has_place)) to_wait_.~call_hook();
-  if (is(made_extras)) extras_.~call_extras();
+  if (made_extras_) extras_.~call_extras();
 }
 
 /// What the callee has of the outcome: the handler's future while it isn't there, then a value or a failure.
@@ -568,8 +574,10 @@ class call_record final : public call_message {
     if constexpr (requires { work_.its_turn; }) {
       static_assert(sizeof(call_message) + sizeof(F) <= UINT8_MAX * alignof(call_turn), "its turn lies near the head");
       this->has_turn_in(work_.its_turn);
+      work_.its_turn.key = work_.key();
+    } else if constexpr (requires { work_.key(); }) {
+      this->has_key(work_.key());
     }
-    if constexpr (requires { work_.key(); }) this->has_key(work_.key());
     if constexpr (requires { work_.in_record(*this, reply_); }) work_.in_record(*this, reply_);
   }
 

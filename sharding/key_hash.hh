@@ -4,9 +4,9 @@
 // The hash that places keys on nodes and shards. Part of the wire contract: every node of a cluster must
 // compute the same, so it never changes for a type once released.
 //
-// FNV-1a, 64 bits (Fowler, Noll, Vo), over a string's bytes or an integer's value as 8 little-endian bytes, then
-// the finaliser of MurmurHash3 (Appleby), because FNV alone leaves the high bits of short keys poor. Not
-// seeded, so whoever chooses the keys can choose the shard.
+// Of a string's bytes FNV-1a, 64 bits (Fowler, Noll, Vo), then the finaliser of MurmurHash3 (Appleby), because FNV alone leaves the
+// high bits of short keys poor. Of an integer that finaliser, of its value plus the increment of SplitMix64 (Steele, Lea,
+// Flood 2014). Not seeded, so whoever chooses the keys can choose the shard.
 #pragma once
 
 #include <concepts>
@@ -33,10 +33,7 @@ inline std::uint64_t key_hash(const bytes& key) noexcept { return key_hash(key.v
 
 template <std::integral T>
 constexpr std::uint64_t key_hash(T key) noexcept {
-  auto value = static_cast<std::uint64_t>(key);  // sign-extended: the same for every width
-  std::uint64_t h = 0xcbf29ce484222325U;
-  for (int i = 0; i < 8; ++i, value >>= 8) h = (h ^ (value & 0xff)) * 0x100000001b3U;
-  return mix_hash(h);
+  return mix_hash(static_cast<std::uint64_t>(key) + 0x9e3779b97f4a7c15U);  // sign-extended: the same for every width
 }
 
 /// The shard, of so many, that owns a key.

@@ -101,6 +101,7 @@ void service_core::open(void* instance) noexcept {
   ATOLL_ASSERT(s.instance == nullptr, "a shard has one instance of a service");
   s.instance = instance;
   s.open_to_all = s.bounds.empty() ? instance : nullptr;
+  for (turns& each : s.bounds) each.forget_kept();
   s.closed = false;
   s.streams_ended = false;
   s.calls_ended = false;

@@ -16,17 +16,30 @@ std::uint64_t next_hold() noexcept {
 
 }  // namespace
 
-void turns::take(line& l, call_message& call) noexcept {
+void turns::take(turn_line& l, call_message& call) noexcept {
+  ++l.running;
   l.hold = next_hold();
   call.has_turn(l.hold);
 }
 
-turns::entry turns::enter(call_message& call, std::uint64_t key) {
-  line& l = line_of(key);
+bool turns::has_free(const turn_line& l) const noexcept {
   // Nobody overtakes those that have been called.
   const std::uint32_t most = options_.concurrency + (ATOLL_MUTANT(9) && l.waiting > 2 ? 1 : 0);
-  if (l.running < most && l.called == 0) {
-    ++l.running;
+  return l.running < most && l.called == 0;
+}
+
+bool turns::enter_free(call_message& call, std::uint64_t key) {
+  turn_line& l = line_of(key);
+  if (!has_free(l)) return false;
+  call.is_in_line(l);
+  take(l, call);
+  return true;
+}
+
+turns::entry turns::enter(call_message& call, std::uint64_t key) {
+  turn_line& l = line_of(key);
+  call.is_in_line(l);
+  if (has_free(l)) {
     take(l, call);
     return entry::taken;
   }
@@ -39,20 +52,23 @@ turns::entry turns::enter(call_message& call, std::uint64_t key) {
   return entry::waits;
 }
 
-void turns::arrived(std::uint64_t key) noexcept {
-  line& l = line_of(key);
+void turns::arrived(turn_line& l) noexcept {
   --l.called;
   call_next(l);
 }
 
-void turns::leave(std::uint64_t key) noexcept {
-  line& l = line_of(key);
+void turns::leave(turn_line& l, std::uint64_t key) noexcept {
   --l.running;
-  call_next(l);
-  if (l.running == 0 && lines_.size() > lines_kept) lines_.erase(key);
+  if (!l.queue.empty()) call_next(l);
+  if (lines_.size() > lines_kept && l.running == 0) lines_.erase(key);
 }
 
-void turns::call_next(line& l) noexcept {
+void turns::forget_kept() noexcept {
+  one_.kept = nullptr;
+  for (auto& [key, l] : lines_) l.kept = nullptr;
+}
+
+void turns::call_next(turn_line& l) noexcept {
   while (l.running < options_.concurrency && !l.queue.empty()) {
     auto& next = static_cast<call_message&>(l.queue.pop());
     if (next.is_given_up()) {
@@ -61,7 +77,6 @@ void turns::call_next(line& l) noexcept {
     } else {
       --l.waiting;
       --waiting_;
-      ++l.running;
       ++l.called;
       take(l, next);
     }
@@ -69,8 +84,7 @@ void turns::call_next(line& l) noexcept {
   }
 }
 
-void turns::give_up(std::uint64_t key) noexcept {
-  line& l = line_of(key);
+void turns::give_up(turn_line& l) noexcept {
   --l.waiting;
   --waiting_;
   // Half of the queue at least goes at a time, so that each costs little.

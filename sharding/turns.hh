@@ -30,6 +30,17 @@ struct turn_options {
   bool per_key = false;
 };
 
+/// Who has the turns of an instance, or of a key, and who waits for one. Where it is stays the same while anybody has or wants one.
+struct turn_line {
+  std::uint32_t running = 0;
+  std::uint32_t waiting = 0;
+  std::uint32_t given_up = 0;  // of those in the queue
+  std::uint32_t called = 0;    // have a turn, and are scheduled
+  std::uint64_t hold = 0;      // who has the turn, where there is one
+  run_queue queue;
+  void* kept = nullptr;  // the instance's: what it has for the key. Of who has the turn
+};
+
 class turns {
  public:
   static constexpr std::uint32_t holders_max = 1024;
@@ -40,12 +51,16 @@ class turns {
 
   /// Takes a turn for a call, or puts it in the queue.
   entry enter(call_message& call, std::uint64_t key);
+  /// The same where one is free; else false, and nothing has changed.
+  bool enter_free(call_message& call, std::uint64_t key);
   /// A call that was called from the queue has come.
-  void arrived(std::uint64_t key) noexcept;
+  void arrived(turn_line& l) noexcept;
   /// Ends a turn: the next in the queue is called: scheduled, and has it.
-  void leave(std::uint64_t key) noexcept;
+  void leave(turn_line& l, std::uint64_t key) noexcept;
   /// A waiting call was given up: it is scheduled, without a turn, at once or with the next of its kind.
-  void give_up(std::uint64_t key) noexcept;
+  void give_up(turn_line& l) noexcept;
+  /// There is another instance.
+  void forget_kept() noexcept;
 
   [[nodiscard]] bool bounded() const noexcept { return options_.concurrency != 0; }
   [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_; }
@@ -55,23 +70,15 @@ class turns {
   [[nodiscard]] std::size_t lines() const noexcept { return lines_.size(); }
 
  private:
-  struct line {
-    std::uint32_t running = 0;
-    std::uint32_t waiting = 0;
-    std::uint32_t given_up = 0;  // of those in the queue
-    std::uint32_t called = 0;    // have a turn, and are scheduled
-    std::uint64_t hold = 0;      // who has the turn, where there is one
-    run_queue queue;
-  };
-
-  line& line_of(std::uint64_t key) { return options_.per_key ? lines_[key] : one_; }
-  static void take(line& l, call_message& call) noexcept;
-  void call_next(line& l) noexcept;
+  turn_line& line_of(std::uint64_t key) { return options_.per_key ? lines_[key] : one_; }
+  [[nodiscard]] bool has_free(const turn_line& l) const noexcept;
+  static void take(turn_line& l, call_message& call) noexcept;
+  void call_next(turn_line& l) noexcept;
 
   turn_options options_;
   std::uint32_t waiting_ = 0;
-  line one_;
-  std::unordered_map<std::uint64_t, line> lines_;  // of keys in use, and some others
+  turn_line one_;
+  std::unordered_map<std::uint64_t, turn_line> lines_;  // of keys in use, and some others
 };
 
 }  // namespace atoll_root::atoll

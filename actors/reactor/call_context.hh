@@ -125,6 +125,9 @@ class call_context : list_hook {
     own_holds_ = own;
   }
 
+  /// The same of a context that is new and serves a call which has this turn.
+  void has_turn(std::uint64_t id) noexcept { own_holds_.turn = id; }
+
   /// Leaves the list of calls that their service may end: the call it was made for is over.
   void served() noexcept { list_hook::unlink(); }
 

@@ -181,6 +181,7 @@ inline call_context* context_ptr::lend_spare(shard& s, const call_values& values
     return nullptr;
   spare->references_ = 1;
   spare->values_ = values;
+  spare->own_holds_ = {};
   return spare;
 }
 
@@ -209,7 +210,6 @@ inline void context_ptr::give_back(shard& s, context_ptr context) noexcept {
 
 inline void call_context::becomes_spare(shard& s) noexcept {
   references_ = 0;
-  own_holds_ = {};
   s.spare_context = this;
 }
 
