@@ -17,6 +17,13 @@ namespace atoll_root::atoll {
 static_assert(sizeof(call_message) <= 64, "a message's head is one cache line");
 static_assert(shards_max <= UINT16_MAX + 1);
 
+namespace {
+
+/// Longer ones are none: a clock plus this is no overflow.
+constexpr duration timeout_max = std::chrono::hours(24 * 365 * 100);
+
+}  // namespace
+
 error no_such_shard(shard_id shard) {
   return {status_code::out_of_range,
           "this process has " + std::to_string(shard_count()) + " shards, none is number " + std::to_string(shard)};
@@ -350,16 +357,16 @@ void call_caller::go(shard& here) noexcept {
 
 [[gnu::always_inline]] inline void call_caller::arm(const shard& here, duration timeout) noexcept {
   // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
-  const time_point until = saturating_add(recent_now(), timeout);
+  const time_point until = (here.tick ? mono_now() : here.coarse_now) + timeout;
   if (until >= message_.deadline_) return;
-  if (!is(one_way)) message_.deadline_ = saturating_add(until, here.tasks.quota());
+  if (!is(one_way)) message_.deadline_ = until + here.tasks.quota();
   ::new (static_cast<void*>(&to_expire_)) call_hook<timer_node>(*this, actions_.expire);
   set(has_timer);
   here.timers->arm_after(to_expire_, timeout);
 }
 
 void call_caller::start(shard& here, duration timeout) noexcept {
-  if (timeout != no_timeout) arm(here, timeout);
+  if (timeout < timeout_max) arm(here, timeout);
   auto& local = sharding_of(here);
   const shard_id to = message_.to();
   way_ = &local.outboxes[to];
