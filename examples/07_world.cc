@@ -3,8 +3,8 @@
 //
 // A service tested in a simulated world, which finds what is wrong with it. docs/simulation.md goes through it.
 //
-//   07_world                                                  the till that is right: passes
-//   07_world --gtest_also_run_disabled_tests                  and the one that is not: fails, and says how to replay that
+//   07_world                                                       the till that is right: passes
+//   ATOLL_SIM_SEEDS=200 07_world --gtest_also_run_disabled_tests   and the one that is not: fails, and says how to replay that
 #include <set>
 
 #include <atoll/actors/future/sleep.hh>

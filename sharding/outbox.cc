@@ -6,7 +6,7 @@
 
 #include <atoll/actors/metrics/shard_metrics.hh>
 #include <atoll/actors/metrics/status_metric.hh>
-#include <atoll/sharding/call.hh>
+#include <atoll/sharding/call_message.hh>
 
 namespace atoll_root::atoll {
 

@@ -19,7 +19,7 @@
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/reactor/points.hh>
 #include <atoll/actors/reactor/shard.hh>
-#include <atoll/sharding/call.hh>
+#include <atoll/sharding/call_message.hh>
 #include <atoll/sharding/service_stats.hh>
 
 namespace atoll_root::atoll {

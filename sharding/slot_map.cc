@@ -6,7 +6,6 @@
 #include <utility>
 
 #include <atoll/actors/reactor/points.hh>
-#include <atoll/sharding/call.hh>
 
 namespace atoll_root::atoll {
 namespace {

@@ -21,7 +21,7 @@
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/reactor/shard.hh>
 #include <atoll/actors/sync/condition_variable.hh>
-#include <atoll/sharding/call.hh>
+#include <atoll/sharding/call_message.hh>
 #include <atoll/sharding/key_hash.hh>
 
 namespace atoll_root::atoll {

@@ -3,7 +3,7 @@
 #include <atoll/sharding/turns.hh>
 
 #include <atoll/actors/reactor/points.hh>
-#include <atoll/sharding/call.hh>
+#include <atoll/sharding/call_message.hh>
 
 namespace atoll_root::atoll {
 namespace {

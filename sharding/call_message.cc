@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-#include <atoll/sharding/call.hh>
+#include <atoll/sharding/call_message.hh>
 
 #include <algorithm>
 

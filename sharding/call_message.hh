@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+//
+// The two parts of a call's record that are the same for calls of all types. Internal to atoll; call.hh has the whole.
+//
+// call_message is what both shards touch, call_caller what only the caller's does, but for the extras and the note, which travel.
+// Each side looks first whether the call is plain, which most are (docs/adr/0010-plain-calls.md): what it may have beside is made,
+// looked at and ended in functions of its own.
+// Shard rules: who has the record writes call_message and the extras; the caller writes call_caller at any time.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <type_traits>
+
+#include <atoll/actors/future/cancel.hh>
+#include <atoll/actors/reactor/timer_queue.hh>
+#include <atoll/sharding/key_hash.hh>
+
+namespace atoll_root::atoll {
+
+class call_caller;
+class call_message;
+class call_streams_base;
+class outbox;
+class service_core;
+class service_stats;
+class slot_map;
+class turns;
+struct turn_line;
+
+/// Stands for "no timeout but the one of the context".
+inline constexpr duration no_timeout = duration::max();
+
+/// Stands for what is no described method.
+inline constexpr std::size_t no_method = UINT16_MAX;
+/// Stands for "no bounds of the service hold".
+inline constexpr std::size_t no_bounds = UINT16_MAX;
+
+/// `out_of_range`, with how many shards there are.
+error no_such_shard(shard_id shard);
+
+/// Why a call may not begin; nothing: it may.
+std::optional<error> refuses_call(const service_core* core, shard_id to, duration timeout) noexcept;
+
+/// The place of a call in an outbox, or among those that wait for a slot to move.
+struct outbox_hook : list_hook {};
+
+/// What a call hangs into a list, where it waits for more than its record: `Hook` is the list's.
+template <class Hook>
+struct call_hook final : Hook {
+  template <class... A>
+  explicit call_hook(call_caller& its_call, A... of_hook) noexcept : Hook(of_hook...), call(its_call) {}
+  static call_caller& call_of(Hook& h) noexcept { return static_cast<call_hook&>(h).call; }
+  call_caller& call;
+};
+
+/// Where a call that has to have a turn keeps what it is about. Work that always has one has this as `its_turn`, next to its
+/// arguments; for others it is among the extras.
+struct call_turn {
+  std::uint64_t key = 0;  // where there are bounds per key
+  // The callee's.
+  std::uint64_t id = 0;       // of the turn that it has
+  turn_line* line = nullptr;  // where it has one, or waits for it
+};
+
+/// What only some calls need of what crosses: it lies apart, so that others don't touch it.
+struct call_extras {
+  std::uint64_t trace_id = 0;
+  call_turn turn;
+  std::uint64_t slot = 0;  // what slot_map::hold_of() says, of a call by slot
+  std::shared_ptr<const serial_hold> holders;
+  time_point arrived{};  // the callee's, where weight is not 0
+  std::uint32_t weight = 0;
+  std::optional<error> refusal;  // the callee's: why it was not served
+};
+
+/// The part of a call that both shards touch.
+class call_message : public task {
+ public:
+  [[nodiscard]] shard_id from() const noexcept { return from_; }
+  [[nodiscard]] shard_id to() const noexcept { return to_; }
+  [[nodiscard]] bool is_local() const noexcept { return from_ == to_; }
+  /// 0: of the framework, it must not wait behind others; else how deep it is: see outbox.hh.
+  [[nodiscard]] std::uint32_t level() const noexcept { return core_ == nullptr ? 0 : depth_; }
+
+  [[nodiscard]] service_core* core() const noexcept { return core_; }
+  /// Ends what is served, with this reason. REQUIRES: it is served, here.
+  void cancel_work(const error& reason) noexcept {
+    if (task::context) task::context->cancel(reason);
+  }
+
+  /// The caller's, of a call by slot.
+  void is_for_slot(std::uint64_t hold) noexcept;
+  void set_to(shard_id to) noexcept { to_ = static_cast<std::uint16_t>(to); }
+
+  // For turns.
+  [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
+  [[nodiscard]] const serial_hold* holders() const noexcept;
+  void is_in_line(turn_line& l) noexcept;
+  void has_turn(std::uint64_t id) noexcept;
+  void has_no_turn() noexcept { state_.turn = place::none; }
+  /// The callee's: the next call may have its turn, while this one goes on.
+  void end_turn() noexcept;
+
+ protected:
+  call_message(const shard& here, service_core* core, shard_id to, task::run_function* execute,
+               call_caller& caller) noexcept
+      : task(execute, nullptr, here.group),
+        from_(static_cast<std::uint16_t>(here.id)),
+        to_(static_cast<std::uint16_t>(to)),
+        core_(core),
+        caller_(caller) {
+    task::ordered = true;
+  }
+  ~call_message() = default;
+
+  /// The caller's: takes over what the context in force has.
+  void take_over_context(const shard& here, bool one_way) noexcept {
+    if (here.context != nullptr) take_over(*here.context, one_way);
+  }
+  void has_key(std::uint64_t hash) noexcept;
+  /// The same of work that has its turn in the record.
+  void has_turn_in(call_turn& place) noexcept {
+    turn_at_ = static_cast<std::uint8_t>(
+        (reinterpret_cast<std::uintptr_t>(&place) - reinterpret_cast<std::uintptr_t>(this)) / turn_unit);
+  }
+  /// `bounds`: whose hold: 0 the service's, n those of method n - 1.
+  void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
+  /// Whom service_stats counts it for.
+  void is_of_method(std::size_t method) noexcept { method_ = static_cast<std::uint16_t>(method); }
+
+  // The callee's.
+  /// Puts it into the run queue of the group that its method is served in; false where it is there.
+  bool changes_group() noexcept;
+  enum class arrival : std::uint8_t { serve, wait, refuse };
+  /// Finds the instance, takes a turn there, and puts the call's context in force. To wait: it is executed again when it has
+  /// its turn. To refuse: for take_refusal().
+  arrival arrive(shard& here, void*& instance) noexcept;
+  error take_refusal() noexcept;
+  /// It waits for something: its service may end it.
+  void serves_on() noexcept;
+  /// That is over.
+  void served_on() noexcept;
+  /// Says, of a message that nobody waits for, that it was not served, or failed.
+  void report_if_lost(const error& e) const noexcept;
+  /// The outcome is stored: counts it and sends the record back, to run `complete` on the caller's shard.
+  void send_back(shard& here, status_code outcome, task::run_function* complete) noexcept;
+
+ private:
+  friend class call_caller;
+  template <class R>
+  friend class call_outcome;
+  enum class progress : std::uint8_t { queued, running, over };
+  enum class place : std::uint8_t { none, waits, has_turn };
+  /// Written by the callee, but for has_extras. One byte, so that the common states are seen with one look.
+  struct state {
+    progress at : 2;
+    place turn : 2;       // among those that the instance serves
+    bool entered : 1;     // the core counts this call
+    bool is_timed : 1;    // how long it takes is recorded
+    bool has_extras : 1;  // the callee has to look at them
+    bool on_loan : 1;     // its context is the shard's spare one
+  };
+
+  static constexpr std::uint32_t depth_max = UINT16_MAX;
+  static constexpr std::size_t turn_unit = alignof(call_turn);
+
+  static state served_on_loan() noexcept;
+  [[nodiscard]] bool is_state(const state& s) const noexcept {
+    return std::bit_cast<std::uint8_t>(state_) == std::bit_cast<std::uint8_t>(s);
+  }
+
+  static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
+  inline call_extras& extras() noexcept;
+  [[nodiscard]] inline call_turn& its_turn() noexcept;
+  void take_over(call_context& context, bool one_way) noexcept;
+  arrival arrive_in_turn(shard& here, void*& instance) noexcept;
+  arrival arrive_slowly(shard& here, void*& instance) noexcept;
+  [[nodiscard]] std::uint64_t key_of_turn() noexcept;
+  arrival refuse(error why) noexcept;
+  arrival take_turn(turns& bounds);
+  void is_timed_for(std::uint32_t weight) noexcept;
+  void send_back_slowly(shard& here, status_code outcome, task::run_function* complete) noexcept;
+  void goes_back(shard& here, task::run_function* complete) noexcept;
+
+  status_code given_up_ = status_code::ok;  // by the caller, before it was started
+  std::uint16_t from_;
+  std::uint16_t to_;
+  std::uint16_t depth_ = 1;
+  std::uint16_t bounds_ = 0;
+  std::uint16_t method_ = no_method;
+  state state_{};
+  std::uint8_t turn_at_ = 0;  // how far its_turn() is from here; 0: it is among the extras
+  service_core* core_;        // null: the call is to the shard itself
+  time_point deadline_ = never;
+  call_caller& caller_;
+};
+
+/// The part that only the caller's shard touches, but for the extras and the note, which travel.
+class call_caller {
+ public:
+  /// Hands the record to the target shard; it has this place in the outbox.
+  void send(std::uint8_t place) noexcept;
+  [[nodiscard]] std::uint32_t level() const noexcept { return message_.level(); }
+  /// It goes to the shard that has this slot, now or when that has moved.
+  void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
+  [[nodiscard]] call_message& message() const noexcept { return message_; }
+  [[nodiscard]] bool is_one_way() const noexcept { return actions_.one_way; }
+  [[nodiscard]] bool has_extras() const noexcept { return made_extras_; }
+  /// The record is, but something else of the call is under way.
+  [[nodiscard]] bool is_back() const noexcept { return is(record_is_back); }
+  /// Made where there are none. Of the side that has the record.
+  call_extras& extras() noexcept;
+  /// They go where it goes.
+  void has_streams(call_streams_base& streams) noexcept {
+    set(with_streams);
+    streams_ = &streams;
+  }
+  /// True where it is made to serve, directly or not, a call for the same slot. For slot_map, which asks when it is made.
+  bool find_out_if_made_for(std::uint64_t hold) noexcept {
+    if (is_made_under(hold)) set(made_for_its_slot);
+    return is(made_for_its_slot);
+  }
+  /// The same of what runs now.
+  [[nodiscard]] static bool is_made_under(std::uint64_t hold) noexcept;
+  /// It is kept, and given up with `failed_precondition`: what it waits for waits for it.
+  void waits_for_itself() noexcept;
+  [[nodiscard]] bool is_made_for_its_slot() const noexcept { return is(made_for_its_slot); }
+  /// For slot_map: it was kept, and goes to this shard now.
+  void released(shard_id to) noexcept;
+  /// Gives its place among the calls under way to another, once.
+  void release_place() noexcept;
+  /// Its place among those that wait. Made where there is none.
+  outbox_hook& place_to_wait() noexcept {
+    if (!is(has_place)) {
+      ::new (static_cast<void*>(&to_wait_)) call_hook<outbox_hook>(*this);
+      set(has_place);
+    }
+    return to_wait_;
+  }
+
+ protected:
+  /// What a call does whose result has this type. No virtual functions: the future's producer lies before this part.
+  struct actions {
+    timer_node::fire_function* expire;
+    cancel_hook::function* cancelled;
+    /// Deletes the record.
+    void (*destroy)(call_caller& self) noexcept;
+    /// Ends the wait of a one-way message.
+    void (*is_on_its_way)(call_caller& self) noexcept;
+    /// The message goes unanswered: what waits is done when it is on its way.
+    bool one_way;
+  };
+
+  call_caller(call_message& message, const actions& of) noexcept
+      : actions_(of), message_(message), flags_(of.one_way ? std::uint16_t{one_way} : std::uint16_t{0}) {}
+  inline ~call_caller();
+
+  /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
+  void start(shard& here, duration timeout) noexcept;
+  /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
+  bool leave(status_code why) noexcept;
+  void stop_waiting() noexcept {
+    if (is(has_timer)) to_expire_.cancel();
+    if (is(in_context)) to_cancel_.unlink();
+  }
+  /// The record is back, with this outcome, which the caller has: its place in the outbox is free, and who waits is woken. True where
+  /// nothing else of the call is under way.
+  bool take_back(shard& here, status_code code, detail::producer_base& caller) noexcept;
+  /// The caller has its outcome, before the record is back.
+  void has_outcome(status_code code) noexcept;
+  void destroy_record() noexcept { actions_.destroy(*this); }
+  [[nodiscard]] bool has_its_outcome() const noexcept { return is(has_its_own_outcome); }
+
+ private:
+  struct note final : task {
+    note(call_caller& c, status_code reason) noexcept : task(&arrived), call(c), why(reason) { at_once = true; }
+    static void arrived(task* t) noexcept;
+    static void back(task* t) noexcept;
+    call_caller& call;
+    status_code why;
+  };
+
+  enum flag : std::uint16_t {
+    one_way = 1U << 0U,              // as its actions say
+    has_timer = 1U << 1U,            // to_expire_ is there
+    in_context = 1U << 2U,           // to_cancel_ is there
+    has_place = 1U << 3U,            // to_wait_ is there
+    has_note = 1U << 4U,             // note_ is there
+    is_kept = 1U << 5U,              // until its slot is released, or for ever
+    by_slot = 1U << 6U,              // slots_ counts it
+    made_for_its_slot = 1U << 7U,    // as of then
+    is_measured = 1U << 8U,          // weight_ and began_ are there
+    has_its_own_outcome = 1U << 9U,  // before the record is back
+    record_is_back = 1U << 10U,
+    with_streams = 1U << 11U,  // streams_ is there
+  };
+  [[nodiscard]] bool is(flag f) const noexcept { return (flags_ & f) != 0; }
+  void set(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | f); }
+  void unset(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~f); }
+
+  static void cancel_served(call_message& message, status_code why) noexcept;
+  void arm(const shard& here, duration timeout) noexcept;
+  void start_slowly(shard& here) noexcept;
+  void go(shard& here) noexcept;
+  bool take_back_slowly(status_code code) noexcept;
+  void count_outcome(status_code code) noexcept;
+
+  const actions& actions_;
+  call_message& message_;
+  outbox* way_;  // NOLINT: from the start on
+  std::uint16_t flags_;
+  bool made_extras_ = false;    // by the side that has the record
+  std::uint8_t place_ = 0;      // what outbox::enter() gave
+  std::uint32_t weight_;        // NOLINT: for how many calls it stands, where it is measured
+  slot_id slot_;                // NOLINT: of a call by slot
+  slot_map* slots_;             // NOLINT: the same
+  call_streams_base* streams_;  // NOLINT: where it has some
+  union {
+    time_point began_;  // where it is measured
+  };
+  union {
+    call_hook<timer_node> to_expire_;
+  };
+  union {
+    call_hook<cancel_hook> to_cancel_;
+  };
+  union {
+    call_hook<outbox_hook> to_wait_;
+  };
+  union {
+    call_extras extras_;
+  };
+  union {
+    note note_;
+  };
+};
+
+inline call_extras& call_message::extras() noexcept { return caller_.extras(); }
+inline call_turn& call_message::its_turn() noexcept {
+  if (turn_at_ == 0) return extras().turn;
+  return *reinterpret_cast<call_turn*>(reinterpret_cast<char*>(this) + turn_at_ * turn_unit);
+}
+
+inline call_caller::~call_caller() {
+  if ((flags_ & (has_timer | in_context | has_place)) == 0 && !made_extras_) [[likely]]
+    return;
+  if (is(has_timer)) to_expire_.~call_hook();
+  if (is(in_context)) to_cancel_.~call_hook();
+  if (is(has_place)) to_wait_.~call_hook();
+  if (made_extras_) extras_.~call_extras();
+}
+
+}  // namespace atoll_root::atoll
