@@ -73,19 +73,9 @@ future<> actor_table_base::run_hook(future<> (*hook)(actor_entry& e), actor_entr
   });
 }
 
-void actor_table_base::begin_use(actor_entry& e) noexcept {
-  if (e.leaving_) ATOLL_SOMETIMES("actors: one was used after it was asked to leave");
+void actor_table_base::stays(actor_entry& e) noexcept {
+  ATOLL_SOMETIMES("actors: one was used after it was asked to leave");
   e.leaving_ = false;
-  if (e.uses_++ == 0) e.unlink();
-}
-
-void actor_table_base::end_use(actor_entry& e) noexcept {
-  if (--e.uses_ == 0) settle(e);
-}
-
-void actor_table_base::settle(actor_entry& e) noexcept {
-  e.used_ = coarse_now();
-  by_use_.push_back(e);
 }
 
 void actor_table_base::deactivated(actor_entry& e, const result<>& outcome) noexcept {

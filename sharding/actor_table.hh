@@ -73,7 +73,9 @@ class actor_table_base {
   future<> stop();
 
   /// A message's end: from now on the actor may be asked to leave. Needs no memory.
-  void end_use(actor_entry& e) noexcept;
+  void end_use(actor_entry& e) noexcept {
+    if (--e.uses_ == 0) settle(e);
+  }
 
  protected:
   actor_table_base(std::string_view service, const keyed_options& options);
@@ -84,7 +86,11 @@ class actor_table_base {
   void begin_activation();
   void activated(actor_entry& e);
   void activation_failed() noexcept;
-  void begin_use(actor_entry& e) noexcept;
+  void begin_use(actor_entry& e) noexcept {
+    if (e.leaving_) [[unlikely]]
+      stays(e);
+    if (e.uses_++ == 0) e.unlink();
+  }
   void deactivated(actor_entry& e, const result<>& outcome) noexcept;
   /// Runs hook(e) out of reach of the caller's deadline and cancellation: the caller may give up, the actor is for the
   /// next, too. Not a template: g++ warns where a frame holds a closure made for a type of an anonymous namespace.
@@ -111,7 +117,11 @@ class actor_table_base {
   future<> have_all_leave();
   [[nodiscard]] bool first_is_idle() noexcept;
   void keep_bound();
-  void settle(actor_entry& e) noexcept;
+  void settle(actor_entry& e) noexcept {
+    e.used_ = coarse_now();
+    by_use_.push_back(e);
+  }
+  static void stays(actor_entry& e) noexcept;
   [[nodiscard]] bool all_are_asked() noexcept;
   void ask_first(std::size_t how_many);
   [[nodiscard]] bool memory_is_short() const noexcept;

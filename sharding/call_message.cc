@@ -46,6 +46,13 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
   return std::nullopt;
 }
 
+void call_caller::end_parts() noexcept {
+  if (is(has_timer)) to_expire_.~call_hook();
+  if (is(in_context)) to_cancel_.~call_hook();
+  if (is(has_place)) to_wait_.~call_hook();
+  if (made_extras_) extras_.~call_extras();
+}
+
 call_extras& call_caller::extras() noexcept {
   if (!made_extras_) {
     ::new (static_cast<void*>(&extras_)) call_extras;
@@ -139,56 +146,55 @@ void call_message::served_on() noexcept {
 }
 
 call_message::arrival call_message::arrive(shard& here, void*& instance) noexcept {
-  // What most calls are: new here, with nothing to look at.
+  // What most calls are: new here, with nothing to look at, and with their turn free where they need one.
   if (!is_state({}) || is_given_up() || deadline_ <= here.coarse_now || core_ == nullptr) [[unlikely]]
     return arrive_slowly(here, instance);
   service_core::site& site = core_->on(here);
-  if (site.open_to_all == nullptr) return arrive_in_turn(here, instance);
+  turns* bounds = nullptr;
+  if (site.open_to_all == nullptr) {
+    bounds = site.turns_of(bounds_);
+    if (site.closed || bounds == nullptr) [[unlikely]]
+      return arrive_slowly(here, instance);
+  }
   call_context* context = context_ptr::lend_spare(here, {.deadline = deadline_, .depth = depth_});
   if (context == nullptr) [[unlikely]]
     return arrive_slowly(here, instance);
+  state now = served_on_loan();
+  if (bounds != nullptr) {
+    if (!has_free_turn(*bounds)) {
+      context_ptr::end_loan(here);
+      return arrive_slowly(here, instance);
+    }
+    context->has_turn(its_turn().id);
+    now.turn = place::has_turn;
+  }
   here.context = context;
-  instance = site.open_to_all;
+  instance = site.instance;
   ++site.serving;
-  state_ = served_on_loan();
+  state_ = now;
   if (const auto weight = site.stats->method(method_).timed.weigh(here.coarse_now); weight != 0) [[unlikely]]
     is_timed_for(weight);
   return arrival::serve;
 }
 
-/// The same where there are bounds: most calls find a turn that is free.
-call_message::arrival call_message::arrive_in_turn(shard& here, void*& instance) noexcept {
-  service_core::site& site = core_->on(here);
-  turns* bounds = site.turns_of(bounds_);
-  if (site.closed || bounds == nullptr) return arrive_slowly(here, instance);
-  call_context* context = context_ptr::lend_spare(here, {.deadline = deadline_, .depth = depth_});
-  if (context == nullptr) [[unlikely]]
-    return arrive_slowly(here, instance);
-  bool has_it = false;
+bool call_message::has_free_turn(turns& bounds) noexcept {
   try {
-    has_it = bounds->enter_free(*this, key_of_turn());
-  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it is refused below
+    if (turn_at_ != 0) [[likely]]
+      return bounds.enter_free(its_turn());
+    call_turn its{.key = key_of_turn()};
+    if (!bounds.enter_free(its)) return false;
+    its_turn() = its;
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;  // it is refused, then
   }
-  if (!has_it) {
-    context_ptr::end_loan(here);
-    return arrive_slowly(here, instance);
-  }
-  context->has_turn(its_turn().id);
-  here.context = context;
-  instance = site.instance;
-  ++site.serving;
-  state_ = served_on_loan();
-  state_.turn = place::has_turn;
-  if (const auto weight = site.stats->method(method_).timed.weigh(here.coarse_now); weight != 0) [[unlikely]]
-    is_timed_for(weight);
-  return arrival::serve;
 }
 
 call_message::arrival call_message::arrive_slowly(shard& here, void*& instance) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->on(here);
   if (site != nullptr) {
     if (state_.entered) --site->stats->method(method_).in_queue;
-    if (state_.turn == place::has_turn) site->turns_of(bounds_)->arrived(*its_turn().line);  // called from the queue
+    if (state_.turn == place::has_turn) its_turn().line->of->arrived(*its_turn().line);  // called from the queue
   }
   if (is_given_up() && !ATOLL_MUTANT(11)) {
     ATOLL_SOMETIMES("calls: one was given up before it began");
@@ -273,7 +279,7 @@ void call_message::report_if_lost(const error& e) const noexcept {
 }
 
 void call_message::end_turn() noexcept {
-  if (state_.turn == place::has_turn) core_->here().turns_of(bounds_)->leave(*its_turn().line, its_turn().key);
+  if (state_.turn == place::has_turn) its_turn().line->of->leave(its_turn());
   state_.turn = place::none;
 }
 
@@ -469,7 +475,7 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
     case call_message::progress::queued:
       message.given_up_ = why;
       if (message.state_.turn == call_message::place::waits)
-        message.core_->here().turns_of(message.bounds_)->give_up(*message.its_turn().line);
+        message.its_turn().line->of->give_up(*message.its_turn().line);
       break;
     case call_message::progress::running:
       ATOLL_SOMETIMES("calls: one was given up while it was served");

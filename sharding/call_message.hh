@@ -177,7 +177,7 @@ class call_message : public task {
   inline call_extras& extras() noexcept;
   [[nodiscard]] inline call_turn& its_turn() noexcept;
   void take_over(call_context& context, bool one_way) noexcept;
-  arrival arrive_in_turn(shard& here, void*& instance) noexcept;
+  bool has_free_turn(turns& bounds) noexcept;
   arrival arrive_slowly(shard& here, void*& instance) noexcept;
   [[nodiscard]] std::uint64_t key_of_turn() noexcept;
   arrival refuse(error why) noexcept;
@@ -307,24 +307,25 @@ class call_caller {
   void start_slowly(shard& here) noexcept;
   void go(shard& here) noexcept;
   bool take_back_slowly(status_code code) noexcept;
+  void end_parts() noexcept;
   void count_outcome(status_code code) noexcept;
 
   const actions& actions_;
   call_message& message_;
   outbox* way_;  // NOLINT: from the start on
   std::uint16_t flags_;
-  bool made_extras_ = false;    // by the side that has the record
-  std::uint8_t place_ = 0;      // what outbox::enter() gave
-  std::uint32_t weight_;        // NOLINT: for how many calls it stands, where it is measured
-  slot_id slot_;                // NOLINT: of a call by slot
-  slot_map* slots_;             // NOLINT: the same
-  call_streams_base* streams_;  // NOLINT: where it has some
-  union {
-    time_point began_;  // where it is measured
-  };
+  bool made_extras_ = false;  // by the side that has the record
+  std::uint8_t place_ = 0;    // what outbox::enter() gave
+  std::uint32_t weight_;      // NOLINT: for how many calls it stands, where it is measured
   union {
     call_hook<timer_node> to_expire_;
   };
+  union {
+    time_point began_;  // where it is measured
+  };
+  slot_id slot_;                // NOLINT: of a call by slot
+  slot_map* slots_;             // NOLINT: the same
+  call_streams_base* streams_;  // NOLINT: where it has some
   union {
     call_hook<cancel_hook> to_cancel_;
   };
@@ -345,13 +346,9 @@ inline call_turn& call_message::its_turn() noexcept {
   return *reinterpret_cast<call_turn*>(reinterpret_cast<char*>(this) + turn_at_ * turn_unit);
 }
 
-inline call_caller::~call_caller() {
-  if ((flags_ & (has_timer | in_context | has_place)) == 0 && !made_extras_) [[likely]]
-    return;
-  if (is(has_timer)) to_expire_.~call_hook();
-  if (is(in_context)) to_cancel_.~call_hook();
-  if (is(has_place)) to_wait_.~call_hook();
-  if (made_extras_) extras_.~call_extras();
+[[gnu::always_inline]] inline call_caller::~call_caller() {
+  if ((flags_ & (has_timer | in_context | has_place)) != 0 || made_extras_) [[unlikely]]
+    end_parts();
 }
 
 }  // namespace atoll_root::atoll

@@ -38,7 +38,9 @@ service_core::service_core(const service_shape& shape, shard_id shards)
   const auto bounds = bounds_of(shape_);
   for (shard_id s = 0; s < shards; ++s) {
     site& each = sites_[s];
+    each.bounds.reserve(bounds.size());
     for (const auto& bound : bounds) each.bounds.emplace_back(bound);
+    if (!bounds.empty() && each.bounds.front().bounded()) each.of_all = &each.bounds.front();
     if (has_slots()) each.slots.emplace(id, shape_.options.slots, shards);
   }
 }

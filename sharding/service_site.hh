@@ -22,6 +22,7 @@ struct alignas(64) service_core::site {
   service_stats* stats = nullptr;  // from the first open() on
   std::uint32_t serving = 0;
   bool closed = true;
+  turns* of_all = nullptr;  // the bounds of the service; null: it has none
   bool streams_ended = false;
   bool calls_ended = false;
   std::uint32_t streams_open = 0;
@@ -47,6 +48,7 @@ struct alignas(64) service_core::site {
 
   /// Who may be served here and now, for a method (call_message has which); null: everybody.
   [[nodiscard]] turns* turns_of(std::size_t method) noexcept {
+    if (method == 0) return of_all;
     if (method >= bounds.size()) return nullptr;
     turns& own = bounds[method];
     return own.bounded() ? &own : nullptr;

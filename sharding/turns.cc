@@ -16,10 +16,9 @@ std::uint64_t next_hold() noexcept {
 
 }  // namespace
 
-void turns::take(turn_line& l, call_message& call) noexcept {
+std::uint64_t turns::take(turn_line& l) noexcept {
   ++l.running;
-  l.hold = next_hold();
-  call.has_turn(l.hold);
+  return l.hold = next_hold();
 }
 
 bool turns::has_free(const turn_line& l) const noexcept {
@@ -28,19 +27,21 @@ bool turns::has_free(const turn_line& l) const noexcept {
   return l.running < most && l.called == 0;
 }
 
-bool turns::enter_free(call_message& call, std::uint64_t key) {
-  turn_line& l = line_of(key);
+bool turns::enter_free(call_turn& its) {
+  turn_line& l = line_of(its.key);
   if (!has_free(l)) return false;
-  call.is_in_line(l);
-  take(l, call);
+  l.of = this;
+  its.line = &l;
+  its.id = take(l);
   return true;
 }
 
 turns::entry turns::enter(call_message& call, std::uint64_t key) {
   turn_line& l = line_of(key);
+  l.of = this;
   call.is_in_line(l);
   if (has_free(l)) {
-    take(l, call);
+    call.has_turn(take(l));
     return entry::taken;
   }
   if (options_.concurrency == 1 && holds(call.holders(), l.hold)) return entry::holds_it_itself;
@@ -57,10 +58,11 @@ void turns::arrived(turn_line& l) noexcept {
   call_next(l);
 }
 
-void turns::leave(turn_line& l, std::uint64_t key) noexcept {
+void turns::leave(call_turn& its) noexcept {
+  turn_line& l = *its.line;
   --l.running;
   if (!l.queue.empty()) call_next(l);
-  if (lines_.size() > lines_kept && l.running == 0) lines_.erase(key);
+  if (lines_.size() > lines_kept && l.running == 0) lines_.erase(its.key);
 }
 
 void turns::forget_kept() noexcept {
@@ -78,7 +80,7 @@ void turns::call_next(turn_line& l) noexcept {
       --l.waiting;
       --waiting_;
       ++l.called;
-      take(l, next);
+      next.has_turn(take(l));
     }
     schedule(next);
   }

@@ -21,7 +21,9 @@
 namespace atoll_root::atoll {
 
 class call_message;
+struct call_turn;
 struct serial_hold;
+class turns;
 
 /// Bounds of a service, or of a method alone.
 struct turn_options {
@@ -32,6 +34,7 @@ struct turn_options {
 
 /// Who has the turns of an instance, or of a key, and who waits for one. Where it is stays the same while anybody has or wants one.
 struct turn_line {
+  turns* of = nullptr;  // set with the first turn
   std::uint32_t running = 0;
   std::uint32_t waiting = 0;
   std::uint32_t given_up = 0;  // of those in the queue
@@ -51,12 +54,12 @@ class turns {
 
   /// Takes a turn for a call, or puts it in the queue.
   entry enter(call_message& call, std::uint64_t key);
-  /// The same where one is free; else false, and nothing has changed.
-  bool enter_free(call_message& call, std::uint64_t key);
+  /// Takes one that is free, for a call that keeps this of it; else false, and nothing has changed.
+  bool enter_free(call_turn& its);
   /// A call that was called from the queue has come.
   void arrived(turn_line& l) noexcept;
   /// Ends a turn: the next in the queue is called: scheduled, and has it.
-  void leave(turn_line& l, std::uint64_t key) noexcept;
+  void leave(call_turn& its) noexcept;
   /// A waiting call was given up: it is scheduled, without a turn, at once or with the next of its kind.
   void give_up(turn_line& l) noexcept;
   /// There is another instance.
@@ -72,7 +75,7 @@ class turns {
  private:
   turn_line& line_of(std::uint64_t key) { return options_.per_key ? lines_[key] : one_; }
   [[nodiscard]] bool has_free(const turn_line& l) const noexcept;
-  static void take(turn_line& l, call_message& call) noexcept;
+  static std::uint64_t take(turn_line& l) noexcept;
   void call_next(turn_line& l) noexcept;
 
   turn_options options_;
