@@ -204,10 +204,7 @@ class call_reply final : public detail::producer<R>, public call_caller {
 template <class R, class F>
 class call_record final : public call_message {
  public:
-  static constexpr bool is_one_way = [] {
-    if constexpr (requires { F::one_way; }) return F::one_way;
-    return false;
-  }();
+  static constexpr bool is_one_way = requires { requires F::one_way; };
   static_assert(!is_one_way || std::is_void_v<R>, "nobody waits for the result of a one-way message");
 
   /// `make`: gives the work, where it is to be.

@@ -113,13 +113,14 @@ struct stream_value<stream<T>> {
 template <class A>
 using carried = std::conditional_t<stream_value<A>::is_stream, unit, A>;
 
-template <class... A>
+/// Of the arguments, which a tuple lists.
+template <class Arguments>
 struct first_stream {
   using type = void;
 };
 template <class First, class... Rest>
-struct first_stream<First, Rest...>
-    : std::conditional_t<stream_value<First>::is_stream, stream_value<First>, first_stream<Rest...>> {};
+struct first_stream<std::tuple<First, Rest...>>
+    : std::conditional_t<stream_value<First>::is_stream, stream_value<First>, first_stream<std::tuple<Rest...>>> {};
 
 template <class A, class Method>
 struct check_argument : require_sendable<std::remove_cvref_t<A>, Method> {};
@@ -134,13 +135,8 @@ struct check_signature<Method, R(A...)> {
                 "a service method returns atoll::future<T> or atoll::stream<T>");
   static_assert((0 + ... + (stream_value<A>::is_stream ? 1 : 0)) <= 1, "a method has one stream argument at most");
   static constexpr bool arguments = (require_value<A, Method>::ok && ...) && (check_argument<A, Method>::ok && ...);
-  static constexpr bool result = [] {
-    if constexpr (stream_value<R>::is_stream) {
-      return require_sendable<typename stream_value<R>::type, Method>::ok;
-    } else {
-      return require_sendable<typename future_value<R>::type, Method>::ok;
-    }
-  }();
+  using value = std::conditional_t<stream_value<R>::is_stream, stream_value<R>, future_value<R>>;
+  static constexpr bool result = require_sendable<typename value::type, Method>::ok;
   static constexpr bool ok = arguments && result;
 };
 
@@ -158,9 +154,7 @@ struct method_traits {
                                     typename detail::future_value<returned>::type>;
   /// The values of the stream that the method gives, and of the one it takes; void for none.
   using stream_out = typename detail::stream_value<returned>::type;
-  using stream_in = typename decltype([]<class... A>(std::type_identity<std::tuple<A...>>) {
-    return detail::first_stream<A...>{};
-  }(std::type_identity<arguments>{}))::type;
+  using stream_in = typename detail::first_stream<arguments>::type;
   static constexpr bool gives_stream = !std::is_void_v<stream_out>;
   static constexpr bool takes_stream = !std::is_void_v<stream_in>;
   static constexpr bool streams = gives_stream || takes_stream;
@@ -285,10 +279,9 @@ constexpr void for_each_method(F f) {
 #define ATOLL_DETAIL_METHOD_TAG(Class, method) \
   ATOLL_DETAIL_CALL(ATOLL_DETAIL_METHOD_TAG_, Class, ATOLL_DETAIL_UNWRAP method)
 #define ATOLL_DETAIL_METHOD_TAG_(Class, method, names, ...)                                                          \
-  static constexpr bool is_one_function_##method = []<class Service>(std::type_identity<Service>) {                  \
-    return requires { std::type_identity<decltype(&Service::method)>(); };                                           \
-  }(std::type_identity<Class>());                                                                                    \
-  static_assert(is_one_function_##method,                                                                            \
+  template <class Service>                                                                                           \
+  static constexpr bool is_one_function_##method = requires { std::type_identity<decltype(&Service::method)>(); };   \
+  static_assert(is_one_function_##method<Class>,                                                                     \
                 "a method's name, " #method                                                                          \
                 ", is no single member function of this class: it is overloaded, a template, private or not there"); \
   struct method_##method {                                                                                           \

@@ -2,31 +2,57 @@
 // Copyright the Atoll authors
 //
 // ATOLL_DETAIL_LIST(macro, data, a, b, c) expands to macro(data, a), macro(data, b), macro(data, c); up to
-// 256 elements. The recursion by __VA_OPT__ is the one that C++20's rules for rescanning allow.
+// 256 elements. Sixteen at a time: g++ keeps the tokens of each rescan, so that many small steps cost much memory. From one
+// sixteen to the next goes the recursion by __VA_OPT__ that C++20's rules for rescanning allow.
 #pragma once
 
 #include <atoll/actors/base/namespace.hh>
 
+#define ATOLL_DETAIL_LIST(macro, data, ...) \
+  __VA_OPT__(ATOLL_DETAIL_EXPAND(ATOLL_DETAIL_EACH_1(ATOLL_DETAIL_COMMA, macro, data, __VA_ARGS__)))
+/// The same without commas between the expansions.
+#define ATOLL_DETAIL_EACH(macro, data, ...) \
+  __VA_OPT__(ATOLL_DETAIL_EXPAND(ATOLL_DETAIL_EACH_1(ATOLL_DETAIL_NOTHING, macro, data, __VA_ARGS__)))
+
+#define ATOLL_DETAIL_COMMA() ,
+#define ATOLL_DETAIL_NOTHING()
 #define ATOLL_DETAIL_PARENS ()
 #define ATOLL_DETAIL_EXPAND(...) \
-  ATOLL_DETAIL_EXPAND3(ATOLL_DETAIL_EXPAND3(ATOLL_DETAIL_EXPAND3(ATOLL_DETAIL_EXPAND3(__VA_ARGS__))))
-#define ATOLL_DETAIL_EXPAND3(...) \
-  ATOLL_DETAIL_EXPAND2(ATOLL_DETAIL_EXPAND2(ATOLL_DETAIL_EXPAND2(ATOLL_DETAIL_EXPAND2(__VA_ARGS__))))
-#define ATOLL_DETAIL_EXPAND2(...) \
   ATOLL_DETAIL_EXPAND1(ATOLL_DETAIL_EXPAND1(ATOLL_DETAIL_EXPAND1(ATOLL_DETAIL_EXPAND1(__VA_ARGS__))))
 #define ATOLL_DETAIL_EXPAND1(...) \
   ATOLL_DETAIL_EXPAND0(ATOLL_DETAIL_EXPAND0(ATOLL_DETAIL_EXPAND0(ATOLL_DETAIL_EXPAND0(__VA_ARGS__))))
 #define ATOLL_DETAIL_EXPAND0(...) __VA_ARGS__
 
-#define ATOLL_DETAIL_LIST(macro, data, ...) \
-  __VA_OPT__(ATOLL_DETAIL_EXPAND(ATOLL_DETAIL_LIST_STEP(macro, data, __VA_ARGS__)))
-#define ATOLL_DETAIL_LIST_STEP(macro, data, first, ...) \
-  macro(data, first) __VA_OPT__(, ATOLL_DETAIL_LIST_AGAIN ATOLL_DETAIL_PARENS(macro, data, __VA_ARGS__))
-#define ATOLL_DETAIL_LIST_AGAIN() ATOLL_DETAIL_LIST_STEP
-
-/// The same without commas between the expansions.
-#define ATOLL_DETAIL_EACH(macro, data, ...) \
-  __VA_OPT__(ATOLL_DETAIL_EXPAND(ATOLL_DETAIL_EACH_STEP(macro, data, __VA_ARGS__)))
-#define ATOLL_DETAIL_EACH_STEP(macro, data, first, ...) \
-  macro(data, first) __VA_OPT__(ATOLL_DETAIL_EACH_AGAIN ATOLL_DETAIL_PARENS(macro, data, __VA_ARGS__))
-#define ATOLL_DETAIL_EACH_AGAIN() ATOLL_DETAIL_EACH_STEP
+#define ATOLL_DETAIL_EACH_1(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_2(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_2(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_3(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_3(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_4(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_4(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_5(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_5(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_6(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_6(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_7(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_7(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_8(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_8(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_9(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_9(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_10(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_10(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_11(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_11(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_12(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_12(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_13(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_13(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_14(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_14(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_15(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_15(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_16(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_16(sep, macro, data, first, ...) \
+  macro(data, first) __VA_OPT__(sep() ATOLL_DETAIL_EACH_AGAIN ATOLL_DETAIL_PARENS(sep, macro, data, __VA_ARGS__))
+#define ATOLL_DETAIL_EACH_AGAIN() ATOLL_DETAIL_EACH_1
