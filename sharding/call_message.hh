@@ -89,6 +89,7 @@ class call_message : public task {
   [[nodiscard]] service_core* core() const noexcept { return core_; }
   /// Ends what is served, with this reason. REQUIRES: it is served, here.
   void cancel_work(const error& reason) noexcept {
+    ATOLL_ASSERT(!state_.on_loan, "a call is ended by others while its own task runs");
     if (task::context) task::context->cancel(reason);
   }
 

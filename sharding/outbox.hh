@@ -9,7 +9,7 @@
 // lanes goes on. From level `levels` on none waits: past `deep_in_flight_max` they fail with `resource_exhausted`.
 // The framework's own (submit_to) have no bound: a service has to be stoppable while its lanes are full.
 // Waiting allocates nothing; a call that expires leaves at once.
-// The caller's side of a lane is counted here, too: calls by outcome and how long they take, exported from the first call on.
+// The caller's side of a lane is counted here, too: calls by outcome and how long they take, exported from the first one on that is timed.
 #pragma once
 
 #include <array>

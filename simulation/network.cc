@@ -480,8 +480,8 @@ void network::break_by_chance(const std::shared_ptr<endpoint>& side) {
   const auto peer = side->peer.lock();
   const auto first = other_first && peer != nullptr ? peer : side;
   break_here(first, ECONNRESET);
-  if (draws_.happens(0.5)) return reset_peer(first);
-  if (const auto half = first->peer.lock()) probe(half);
+  if (draws_.happens(0.5)) reset_peer(first);
+  if (const auto half = first->peer.lock()) probe(half);  // what it was told may be lost
 }
 
 void network::heal() {

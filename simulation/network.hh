@@ -153,7 +153,7 @@ class network {
   bool break_one(host_id a, host_id b);
   /// The same, where chance says which side sees it first, and whether the other is told or finds out by itself.
   void break_some(host_id a, host_id b);
-  /// All ways are as at the beginning, and random breaks are over.
+  /// All ways are as at the beginning, and random breaks are over, but that who has half a connection may yet find out.
   void heal();
   [[nodiscard]] network_options& options() noexcept { return options_; }
 

@@ -20,7 +20,8 @@ context_ptr context_ptr::make(const call_values& values) {
 }
 
 void context_ptr::free_spare(shard& s) noexcept {
-  if (s.spare_context != nullptr) call_context::free(std::exchange(s.spare_context, nullptr));
+  if (s.spare_context != nullptr && s.spare_context->references_ == 0)
+    call_context::free(std::exchange(s.spare_context, nullptr));
 }
 
 context_ptr context_ptr::below(call_context* parent, const call_values& values) {

@@ -94,6 +94,7 @@ class context_ptr {
   static inline void end_loan(shard& s) noexcept;
   /// Lets go of a context; the shard keeps it where it is as new.
   static inline void give_back(shard& s, context_ptr context) noexcept;
+  /// Frees it, if it is not lent.
   static void free_spare(shard& s) noexcept;
 
   /// Gives the reference to the caller.

@@ -193,8 +193,8 @@ inline context_ptr context_ptr::keep_lent(shard& s) noexcept {
 
 inline void context_ptr::end_loan(shard& s) noexcept {
   call_context* lent = s.spare_context;
-  // A child would refer to it, and only its caller's end cancels it: not while it is lent.
-  if (lent->references_ != 1 || !lent->waits_.empty() || lent->deadline_.armed()) [[unlikely]] {
+  // A child would refer to it, and holders have those alone that are no loan.
+  if (lent->references_ != 1 || !lent->waits_.empty() || lent->deadline_.armed() || lent->reason_) [[unlikely]] {
     keep_lent(s);
     return;
   }

@@ -321,6 +321,7 @@ future<int> leave_threads_and_services(std::optional<alloc_failures>& failing, s
   delete all;  // NOLINT
   co_await atoll::offload([] {});
   atoll::this_shard().blocks.switch_on(false);
+  atoll::context_ptr::free_spare(atoll::this_shard());
   failing.emplace(n, count);
   co_return 7;
 }

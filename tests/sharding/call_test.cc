@@ -55,6 +55,15 @@ class sleeper : public atoll::peering<sleeper> {
     }
     return atoll::make_ready_future();
   }
+  /// Computes until its deadline has passed, and looks whether it has.
+  future<> compute_for_too_long() {
+    while (atoll::mono_now() <= atoll::current_deadline()) {
+    }
+    seen::cancelled += atoll::check_cancelled() ? 0 : 1;
+    ++seen::ended;
+    return atoll::make_ready_future();
+  }
+  future<> rest() { return atoll::sleep(1us); }
   future<std::int64_t> deadline() {
     return atoll::make_ready_future<std::int64_t>(atoll::current_deadline().time_since_epoch().count());
   }
@@ -74,7 +83,8 @@ class sleeper : public atoll::peering<sleeper> {
   atoll::scope background_{"sleeper"};
 };
 ATOLL_SERVICE(sleeper, "test.Sleeper", ATOLL_METHOD(sleep), ATOLL_METHOD(down, steps), ATOLL_METHOD(deep, steps),
-              ATOLL_METHOD(block), ATOLL_METHOD(deadline), ATOLL_METHOD(add, a, b), ATOLL_METHOD(begin));
+              ATOLL_METHOD(block), ATOLL_METHOD(deadline), ATOLL_METHOD(compute_for_too_long), ATOLL_METHOD(rest),
+              ATOLL_METHOD(add, a, b), ATOLL_METHOD(begin));
 
 future<> sleeper::down(std::uint32_t steps) {
   return steps == 0 ? sleep() : peers().at(1 - atoll::this_shard_id()).down(steps - 1);
@@ -142,6 +152,23 @@ ATOLL_TEST(call, the_first_of_when_any_ends_the_calls_of_the_others) {
   const auto quick = [] { return atoll::sleep(1ms); };
   EXPECT_EQ((co_await atoll::when_any(slow, quick)).index, 1U);
   co_await wait_for(seen::cancelled, seen::started);
+  co_await sleepers.stop();
+}
+
+ATOLL_TEST(call, that_found_its_deadline_passed_leaves_nothing_to_the_next) {
+  seen::clear();
+  sharded<sleeper> sleepers;
+  co_await sleepers.start();
+  co_await sleepers.at(1).rest();
+  while (seen::ended == 0) {  // where the machine is busy, one may not begin in time
+    const auto late = co_await as_result(sleepers.at(1).within(20ms).compute_for_too_long());
+    EXPECT_FALSE(late);
+  }
+  for (int i = 0; i < 3; ++i) {
+    const auto next = co_await as_result(sleepers.at(1).rest());
+    EXPECT_TRUE(next) << next.error().to_string();
+  }
+  EXPECT_EQ(seen::cancelled, seen::ended);
   co_await sleepers.stop();
 }
 

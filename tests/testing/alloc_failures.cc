@@ -36,11 +36,16 @@ bool fails_now() noexcept {
   return true;
 }
 
+void without_pool(shard& s) noexcept {
+  s.blocks.switch_on(false);
+  context_ptr::free_spare(s);
+}
+
 }  // namespace
 
 alloc_failures::alloc_failures(std::uint64_t n, std::uint64_t failures) noexcept
     : pooled_(on_shard() && this_shard().blocks.is_on()) {
-  if (pooled_) this_shard().blocks.switch_on(false);
+  if (pooled_) without_pool(this_shard());
   failing = {.first = n, .count = failures, .on = true};
 }
 alloc_failures::~alloc_failures() {
@@ -174,7 +179,7 @@ future<std::uint64_t> for_each_allocation_failure(std::function<future<>()> body
   for (shard_id s = 0; s < shard_count(); ++s) {
     const auto switch_off = [] {
       const bool was_on = this_shard().blocks.is_on();
-      this_shard().blocks.switch_on(false);
+      without_pool(this_shard());
       return was_on;
     };
     pooled = co_await submit_to(s, switch_off);
