@@ -201,7 +201,7 @@ call_message::arrival call_message::arrive_slowly(shard& here, void*& instance) 
     return refuse(error(given_up_));
   }
   if (deadline_ != never && deadline_ <= coarse_now() && !ATOLL_MUTANT(11))
-    return refuse(error(status_code::deadline_exceeded, "deadline exceeded before the call was started"));
+    return refuse(error(status_code::deadline_exceeded, "deadline exceeded in a call before it was started"));
   try {
     if (site != nullptr) {
       instance = state_.entered ? site->instance_for_waiting() : site->enter();

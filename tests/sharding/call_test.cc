@@ -161,8 +161,7 @@ ATOLL_TEST(call, that_found_its_deadline_passed_leaves_nothing_to_the_next) {
   co_await sleepers.start();
   co_await sleepers.at(1).rest();
   while (seen::ended == 0) {  // where the machine is busy, one may not begin in time
-    const auto late = co_await as_result(sleepers.at(1).within(20ms).compute_for_too_long());
-    EXPECT_FALSE(late);
+    static_cast<void>(co_await as_result(sleepers.at(1).within(20ms).compute_for_too_long()));
   }
   for (int i = 0; i < 3; ++i) {
     const auto next = co_await as_result(sleepers.at(1).rest());
