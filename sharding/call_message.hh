@@ -26,7 +26,6 @@ class call_message;
 class call_streams_base;
 class outbox;
 class service_core;
-class service_stats;
 class slot_map;
 class turns;
 struct turn_line;
@@ -123,7 +122,7 @@ class call_message : public task {
     if (here.context != nullptr) take_over(*here.context, one_way);
   }
   void has_key(std::uint64_t hash) noexcept;
-  /// The same of work that has its turn in the record.
+  /// Of work that has its turn, and the key in it, in the record: where.
   void has_turn_in(call_turn& place) noexcept {
     turn_at_ = static_cast<std::uint8_t>(
         (reinterpret_cast<std::uintptr_t>(&place) - reinterpret_cast<std::uintptr_t>(this)) / turn_unit);

@@ -61,7 +61,6 @@ std::size_t lane::receive() noexcept {
   ring* ring_here = ring_.load(std::memory_order_acquire);
   if (ring_here == nullptr) return 0;
   std::size_t received = 0;
-  scheduler& here = this_shard().tasks;
   // One round of the ring at most, so that a fast sender can't hold this shard here.
   for (std::size_t lines = 0; lines < ring_lines; ++lines) {
     line& l = (*ring_here)[head_ % ring_lines];
@@ -77,9 +76,7 @@ std::size_t lane::receive() noexcept {
       if (t.at_once) {
         t.run(&t);
       } else {
-        if (!here.knows(t.group)) [[unlikely]]
-          t.group = 0;
-        here.push(t);
+        schedule_from_outside(t);
       }
     }
     l.count.store(0, std::memory_order_release);
