@@ -4,28 +4,38 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <new>
 #include <type_traits>
 
 #include <atoll/actors/reactor/points.hh>
 
 namespace atoll_root::atoll {
+namespace {
+
+/// Has the line come here as ours alone. The builtin asks for a shared copy where the compiler may not take for granted that
+/// the processor has the instruction; one that has it not takes it for none at all.
+[[gnu::always_inline]] inline void fetch_to_write(const void* p) noexcept {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+#else
+  __builtin_prefetch(p, 1);
+#endif
+}
+
+}  // namespace
 
 lane::~lane() {
   if (ring* lines = ring_.load(std::memory_order_relaxed)) ::munmap(lines, sizeof(ring));
 }
 
-std::size_t lane::push_behind(task& t) noexcept {
-  behind_.push(t);
-  ++behind_count_;
-  return batch;
-}
-
-void lane::move_up(std::size_t n) noexcept {
-  std::copy(batch_.begin() + n, batch_.begin() + in_batch_, batch_.begin());
-  in_batch_ -= n;
-  for (; in_batch_ < batch && behind_count_ > 0; --behind_count_) batch_[in_batch_++] = &behind_.pop();
+bool lane::push_slowly(task& t) noexcept {
+  if (in_batch_ < tasks_a_line) {
+    batch_[in_batch_++] = &t;
+  } else {
+    behind_.push(t);
+    ++behind_count_;
+  }
+  return true;
 }
 
 bool lane::publish() noexcept {
@@ -45,21 +55,22 @@ bool lane::publish() noexcept {
       ATOLL_SOMETIMES("lanes: a ring was full");
       break;
     }
-    const std::size_t n = std::min(in_batch_, tasks_a_line);
-    std::copy_n(batch_.begin(), tasks_a_line, l.tasks.begin());  // all of them: what is past the count is not read
-    l.count.store(n, std::memory_order_release);
-    published_ += n;
+    l.tasks = batch_;  // all of it: what is past the count is not read
+    l.count.store(in_batch_, std::memory_order_release);
+    published_ += in_batch_;
     ++tail_;
-    move_up(n);
+    for (in_batch_ = 0; in_batch_ < tasks_a_line && behind_count_ > 0; --behind_count_)
+      batch_[in_batch_++] = &behind_.pop();
   }
   // The next line is the receiver's, who wrote it last: it is on its way here before it is needed.
-  __builtin_prefetch(&(*lines)[tail_ % ring_lines], 1);
+  fetch_to_write(&(*lines)[tail_ % ring_lines]);
   return tail_ != first;
 }
 
 std::size_t lane::receive() noexcept {
   ring* ring_here = ring_.load(std::memory_order_acquire);
   if (ring_here == nullptr) return 0;
+  shard& here = this_shard();
   std::size_t received = 0;
   // One round of the ring at most, so that a fast sender can't hold this shard here.
   for (std::size_t lines = 0; lines < ring_lines; ++lines) {
@@ -68,15 +79,15 @@ std::size_t lane::receive() noexcept {
     if (n == 0) break;
     for (std::size_t i = 0; i < n; ++i) {
       // Of a call, its head and what comes after it: the arguments. Past the end of a task a prefetch is only wasted.
-      __builtin_prefetch(l.tasks[i], 1);
-      __builtin_prefetch(reinterpret_cast<const char*>(l.tasks[i]) + 64, 1);
+      fetch_to_write(l.tasks[i]);
+      fetch_to_write(reinterpret_cast<const char*>(l.tasks[i]) + 64);
     }
     for (std::size_t i = 0; i < n; ++i) {
       task& t = *l.tasks[i];
       if (t.at_once) {
         t.run(&t);
       } else {
-        schedule_from_outside(t);
+        here.tasks.push(t);
       }
     }
     l.count.store(0, std::memory_order_release);

@@ -91,10 +91,10 @@ mail_poller::mail_poller(mailroom& room, shard_id self)
   targets_.reserve(room.shards());
 }
 
-void mail_poller::has_pushed(shard_id to, std::size_t unpublished) noexcept {
+void mail_poller::has_pushed(shard_id to) noexcept {
   outgoing& out = outgoing_[to];
   if (!std::exchange(out.listed, true)) targets_.push_back(to);  // has room
-  if (unpublished == lane::batch) room_.publish(*out.way, self_, to);
+  if (out.way->fills_line()) room_.publish(*out.way, self_, to);
 }
 
 std::uint64_t mail_poller::sent() const noexcept {
@@ -178,7 +178,7 @@ bool mail_poller::receive_foreign() noexcept {
   while (oldest != nullptr) {
     task* next = oldest->next;
     oldest->ordered = true;
-    schedule_from_outside(*oldest);
+    schedule(*oldest);
     oldest = next;
   }
   return true;

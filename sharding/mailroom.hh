@@ -97,9 +97,8 @@ class mail_poller final : public poller {
 
   /// Sends a task from this shard to another one; it leaves at the end of the pass at the latest. REQUIRES: to is another.
   [[gnu::always_inline]] void send(task& t, shard_id to) noexcept {
-    const std::size_t unpublished = outgoing_[to].way->push(t);
-    if (unpublished == 1 || unpublished == lane::batch) [[unlikely]]
-      has_pushed(to, unpublished);
+    if (outgoing_[to].way->push(t)) [[unlikely]]
+      has_pushed(to);
   }
 
   /// The same, and it leaves now, with what was sent there before: for what is long awaited, or long in the making.
@@ -128,9 +127,9 @@ class mail_poller final : public poller {
   static constexpr std::uint32_t batches_to_watch = 64;      // told of, without a sleep in between
   static constexpr std::uint32_t empty_looks_max = 100'000;  // then it is no longer watched: some ms
 
-  /// The first since it was published, or so many that they are published now. What is unpublished at the end of the pass is
-  /// published then.
-  void has_pushed(shard_id to, std::size_t unpublished) noexcept;
+  /// The first one since it was published, or a line of them, which is published now. What is unpublished at the end of the pass
+  /// is published then.
+  void has_pushed(shard_id to) noexcept;
   bool receive_foreign() noexcept;
   bool publish() noexcept;
   bool receive_watched() noexcept;

@@ -69,6 +69,7 @@ task& run_queue::pop_shuffled(rng& random) noexcept {
 
 scheduler::scheduler(clock& time) : time_(time), last_look_(time.now()), slice_began_(last_look_) {
   own_ = std::make_unique<whole_groups>();
+  groups_.fill(&nobody_);
   own_->all[0] = std::make_unique<whole_group>();
   own_->all[0]->name = "main";
   own_->all[0]->parent = &root_;
@@ -98,7 +99,7 @@ result<> scheduler::may_create(std::string_view name, std::uint32_t shares, sche
 std::uint64_t scheduler::ids_used() const noexcept {
   static_assert(groups_max == 64);
   std::uint64_t used = 0;
-  for (std::size_t i = 0; i < groups_max; ++i) used |= std::uint64_t{groups_[i] != nullptr} << i;
+  for (std::size_t i = 0; i < groups_max; ++i) used |= std::uint64_t{groups_[i] != &nobody_} << i;
   return used;
 }
 
@@ -147,7 +148,7 @@ void scheduler::withdraw_group(group_id id) noexcept {
   if (!knows(id)) return;
   const bool unused = groups_[id]->tasks.empty() && current_ != groups_[id];
   ATOLL_ASSERT(unused, "no task has run in it");
-  groups_[id] = nullptr;
+  groups_[id] = &nobody_;
   own_->all[id].reset();
   --count_;
 }
@@ -177,6 +178,10 @@ result<scheduler::group_stats> scheduler::stats(scheduling_group which) const {
 }
 
 void scheduler::push_first(task& t) noexcept {
+  if (groups_[t.group] == &nobody_) {
+    t.group = 0;
+    return push(t);
+  }
   group& g = *groups_[t.group];
   activate(g);
   g.tasks.push(t);

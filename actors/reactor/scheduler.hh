@@ -78,7 +78,8 @@ class scheduler {
   /// Stands for the root of the tree, as a parent.
   static constexpr scheduling_group top() noexcept { return {groups_max}; }
 
-  void push(task& t) noexcept {
+  /// A task that another shard made, of a group that doesn't exist here, becomes one of the default group.
+  [[gnu::always_inline]] void push(task& t) noexcept {
     group& g = *groups_[t.group];
     // The last thing done, so that code that schedules keeps nothing for afterwards.
     if (!g.active) [[unlikely]]
@@ -105,7 +106,7 @@ class scheduler {
   void withdraw_group(group_id id) noexcept;
   void set_quota(duration q) noexcept { quota_ = q; }
   [[nodiscard]] duration quota() const noexcept { return quota_; }
-  [[nodiscard]] bool knows(group_id id) const noexcept { return id < groups_max && groups_[id] != nullptr; }
+  [[nodiscard]] bool knows(group_id id) const noexcept { return id < groups_max && groups_[id] != &nobody_; }
 
  private:
   /// A place in the tree. Weighted times are ns * 64 / shares, and wrap around.
@@ -150,7 +151,8 @@ class scheduler {
   std::uint32_t groups_active_ = 0;
   metrics_registry* registry_ = nullptr;
   node root_;
-  std::array<group*, groups_max + 1> groups_{};  // null: there is none
+  group nobody_;  // where there is none: never active
+  std::array<group*, groups_max + 1> groups_{};
   std::unique_ptr<whole_groups> own_;
 };
 

@@ -216,13 +216,6 @@ inline void call_context::becomes_spare(shard& s) noexcept {
 /// Puts a task at the end of its group's run queue.
 inline void schedule(task& t) noexcept { this_shard().tasks.push(t); }
 
-/// The same for a task that another shard made: a group that doesn't exist here becomes the default group.
-inline void schedule_from_outside(task& t) noexcept {
-  if (!this_shard().tasks.knows(t.group)) [[unlikely]]
-    t.group = 0;
-  schedule(t);
-}
-
 /// A block from this shard's pool, or from the allocator where no shard runs. Throws std::bad_alloc.
 inline void* pool_allocate(std::size_t bytes) {
   if (shard* s = detail::current_shard) [[likely]]
