@@ -36,6 +36,7 @@ class call_outcome {
   call_outcome& operator=(const call_outcome&) = delete;
   ~call_outcome() { clear(); }
 
+  [[nodiscard]] bool has_value() const noexcept { return has_ == kind::value; }
   [[nodiscard]] status_code code() const noexcept { return has_ == kind::failure ? failure_.code() : status_code::ok; }
 
   /// The handler gave this: true where it is there, and taken; else it is kept, and the record scheduled when it is.
@@ -82,6 +83,12 @@ class call_outcome {
     has_ = kind::failure;
   }
 
+  static constexpr bool gives_plainly = std::is_nothrow_move_constructible_v<stored_t<R>>;
+  /// REQUIRES: it is a value, and moving it throws nothing. Nothing is left of it.
+  void give_value_to(detail::producer<R>& caller) noexcept {
+    caller.set_value(std::move(value_));
+    value_.~stored();
+  }
   /// REQUIRES: there is one.
   void give_to(detail::producer<R>& caller) noexcept {
     if (has_ == kind::failure) return caller.set_error(std::move(failure_));
@@ -139,8 +146,24 @@ class call_outcome {
 template <class R>
 class call_reply final : public detail::producer<R>, public call_caller {
  public:
-  call_reply(call_message& message, const call_caller::actions& of) noexcept : call_caller(message, of) {}
+  call_reply(const call_message& message, const call_more& more, const call_caller::actions& of) noexcept
+      : call_caller(message, more, of) {}
+  using call_caller::is_plain;
   using call_caller::start;
+
+  /// start_plain(), and the future.
+  [[gnu::noinline]] static future<R> start_plain(call_reply& reply, shard& here, shard_id to,
+                                                 duration timeout) noexcept {
+    future<R> f(static_cast<detail::producer<R>&>(reply));
+    reply.call_caller::start_plain(here, to, timeout);
+    return f;
+  }
+  /// end_plain(), and the value.
+  [[gnu::always_inline]] static void complete_plain(shard& here, call_message& message, call_reply& reply,
+                                                    call_outcome<R>& outcome, std::size_t bytes) noexcept {
+    outcome.give_value_to(reply);
+    call_caller::end_plain(here, message, reply, reply.waiter(), bytes);
+  }
 
   /// What it does as part of a record that this destroys.
   static constexpr call_caller::actions actions_with(void (*destroy)(call_caller& self) noexcept,
@@ -205,8 +228,21 @@ template <class R, class F>
 class call_record final : public call_message {
  public:
   static constexpr bool is_one_way = requires { requires F::one_way; };
+  static constexpr bool is_of_method = requires(F& f) { f.number(); };
+  static constexpr bool needs_turn = requires(F& f) { f.its_turn; };
   static_assert(!is_one_way || std::is_void_v<R>, "nobody waits for the result of a one-way message");
 
+  /// Nothing but its context and how busy its way is can make it other than plain.
+  static constexpr bool may_be_plain = is_of_method && !is_one_way && call_outcome<R>::gives_plainly &&
+                                       !requires(F& f, call_message& m, call_caller& c) { f.in_record(m, c); };
+
+  /// A call that no context is over, in this block. REQUIRES: may_be_plain.
+  template <class Make>
+  [[gnu::always_inline]] static future<R> start_plain(void* block, shard& here, service_core* core, shard_id to,
+                                                      duration timeout, Make& make) noexcept {
+    auto* record = ::new (block) call_record(here, core, to, make, plain());
+    return call_reply<R>::start_plain(record->reply_, here, to, timeout);
+  }
   /// `make`: gives the work, where it is to be.
   template <class Make>
   static future<R> start(shard& here, service_core* core, shard_id to, duration timeout, Make& make) {
@@ -228,12 +264,16 @@ class call_record final : public call_message {
   }
 
  private:
+  struct plain {};
   template <class Make>
-  call_record(const shard& here, service_core* core, shard_id to, Make& make)
-      : call_message(here, core, to, &execute, reply_), work_(make()), reply_(*this, actions) {
+  call_record(const shard& here, service_core* core, shard_id to, Make& make, plain /*no context*/)
+      : call_message(here, core, to, &execute, reply_), work_(make()), reply_(*this, more_, actions) {
+    static_assert(
+        sizeof(call_record) / place_unit <= UINT16_MAX,
+        "the arguments and the result of a call lie in its record, of at most 512 KiB: larger things travel in "
+        "containers, buffers or streams");
     if constexpr (requires { work_.bounds; }) this->has_bounds(work_.bounds);
-    if constexpr (requires { work_.number(); }) this->is_of_method(work_.number());
-    this->take_over_context(here, is_one_way);
+    if constexpr (is_of_method) this->is_of_the_method(work_.number());
     if constexpr (requires { work_.its_turn; }) {
       static_assert(sizeof(call_message) + sizeof(F) <= UINT8_MAX * alignof(call_turn), "its turn lies near the head");
       this->has_turn_in(work_.its_turn);
@@ -241,6 +281,11 @@ class call_record final : public call_message {
     } else if constexpr (requires { work_.key(); }) {
       this->has_key(work_.key());
     }
+  }
+  template <class Make>
+  call_record(const shard& here, service_core* core, shard_id to, Make& make)
+      : call_record(here, core, to, make, plain()) {
+    this->take_over_context(here, is_one_way);
     if constexpr (requires { work_.in_record(*this, reply_); }) work_.in_record(*this, reply_);
   }
 
@@ -250,39 +295,50 @@ class call_record final : public call_message {
     if constexpr (requires { requires F::has_group; }) {
       if (self.changes_group()) return;
     }
-    void* instance = nullptr;
-    const auto how = self.arrive(here, instance);
-    if (how != arrival::serve) [[unlikely]] {
+    begun its;
+    if constexpr (is_of_method) its = needs_turn ? self.begin_in_turn(here) : self.begin(here);
+    if (its.counts == nullptr) [[unlikely]] {
+      const auto how = self.arrive(here, its.instance);
       if (how == arrival::wait) return;
-      self.outcome_.refuse(self);
-      return self.end(here);
+      if (how == arrival::refuse) {
+        self.outcome_.refuse(self);
+        return self.end(here, nullptr);
+      }
     }
     bool there = true;
     here.work = &detail::name_of_work<F>;
     try {
-      future<R> f = self.work_(instance);
+      future<R> f = self.work_(its.instance);
       there = self.outcome_.take(self, f);
     } catch (...) {
       self.outcome_.fail_with_exception(self);
     }
     here.work = nullptr;
     if (there) [[likely]]
-      return self.end(here);
+      return self.end(here, its.counts);
     self.task::run = &finish;
   }
   static void finish(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
     self.outcome_.take_kept(self);
-    self.end(*detail::current_shard);
+    self.end(*detail::current_shard, nullptr);
   }
-  void end(shard& here) noexcept {
+  /// `plain`: where begin() said so, and it has not waited.
+  [[gnu::always_inline]] void end(shard& here, method_stats* plain) noexcept {
     // Work that wants to know when it has ended is told, before its turn ends.
     if constexpr (requires { work_.ended(); }) work_.ended();
+    if (plain != nullptr && outcome_.has_value()) [[likely]]
+      return send_back_plain(here, *plain, &complete);
     send_back(here, outcome_.code(), &complete);
   }
   static void complete(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
     self.work_.~F();
+    if constexpr (may_be_plain) {
+      if (self.reply_.is_plain() && self.outcome_.has_value()) [[likely]]
+        return call_reply<R>::complete_plain(*detail::current_shard, self, self.reply_, self.outcome_,
+                                             sizeof(call_record));
+    }
     call_reply<R>::complete(self.reply_, self.outcome_, sizeof(call_record));
   }
   /// Without its work, where that was back.
@@ -295,20 +351,35 @@ class call_record final : public call_message {
 
   static_assert(alignof(F) <= alignof(std::max_align_t), "arguments lie in pooled blocks: at most 16-byte alignment");
 
+  // In this order: a call with two words of arguments, and a word for a result, uses two cache lines.
   F work_;
-  call_outcome<R> outcome_;
   call_reply<R> reply_;
+  call_outcome<R> outcome_;
+  call_more more_;
 };
 
-/// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work, which make() gives, returns a future<R>.
+/// What start_made_call() does for calls that may not be plain.
 template <class R, class Make>
-future<R> start_made_call(service_core* core, shard_id to, duration timeout, Make make) {
+[[gnu::noinline]] future<R> start_any_call(service_core* core, shard_id to, duration timeout, Make& make) {
   using record = call_record<R, std::invoke_result_t<Make&>>;
   shard& here = this_shard();
   if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) {
     if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
   }
   return record::start(here, core, to, timeout, make);
+}
+/// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work, which make() gives, returns a future<R>.
+template <class R, class Make>
+future<R> start_made_call(service_core* core, shard_id to, duration timeout, Make make) {
+  using record = call_record<R, std::invoke_result_t<Make&>>;
+  if constexpr (record::may_be_plain && noexcept(make())) {
+    shard& here = this_shard();
+    if (here.context == nullptr && to < here.count && timeout > duration::zero()) [[likely]] {
+      if (void* block = here.blocks.take_quickly(sizeof(record))) [[likely]]
+        return record::start_plain(block, here, core, to, timeout, make);
+    }
+  }
+  return start_any_call<R>(core, to, timeout, make);
 }
 /// The same of work that is there.
 template <class R, class F>

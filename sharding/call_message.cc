@@ -47,22 +47,23 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
 }
 
 void call_caller::end_parts() noexcept {
-  if (is(has_timer)) to_expire_.~call_hook();
-  if (is(in_context)) to_cancel_.~call_hook();
-  if (is(has_place)) to_wait_.~call_hook();
-  if (made_extras_) extras_.~call_extras();
+  call_more& parts = more();
+  if (is(has_timer)) parts.to_expire.~call_hook();
+  if (is(in_context)) parts.to_cancel.~call_hook();
+  if (is(has_place)) parts.to_wait.~call_hook();
+  if (marks_.made_extras) parts.extras.~call_extras();
 }
 
 call_extras& call_caller::extras() noexcept {
-  if (!made_extras_) {
-    ::new (static_cast<void*>(&extras_)) call_extras;
-    made_extras_ = true;
+  if (!marks_.made_extras) {
+    ::new (static_cast<void*>(&more().extras)) call_extras;
+    marks_.made_extras = true;
   }
-  return extras_;
+  return more().extras;
 }
 
 const serial_hold* call_message::holders() const noexcept {
-  return state_.has_extras ? caller_.extras().holders.get() : nullptr;
+  return state_.has_extras ? caller().extras().holders.get() : nullptr;
 }
 
 void call_message::is_for_slot(std::uint64_t hold) noexcept {
@@ -110,15 +111,6 @@ std::shared_ptr<const serial_hold> call_message::holders_of(call_context& contex
   return chain;
 }
 
-/// What most calls are while their task runs.
-inline call_message::state call_message::served_on_loan() noexcept {
-  state s{};
-  s.at = progress::running;
-  s.entered = true;
-  s.on_loan = true;
-  return s;
-}
-
 void call_message::is_timed_for(std::uint32_t weight) noexcept {
   extras().weight = weight;
   extras().arrived = mono_now();
@@ -133,7 +125,7 @@ void call_message::serves_on() noexcept {
     task::context = context_ptr::keep_lent(here);
   }
   service_core::site& site = core_->on(here);
-  ++site.stats->method(method_).serving;
+  ++site.stats->method(method()).serving;
   if (site.calls_ended) [[unlikely]] {
     task::context->cancel(core_->is_stopping());
   } else {
@@ -142,40 +134,47 @@ void call_message::serves_on() noexcept {
 }
 
 void call_message::served_on() noexcept {
-  if (core_ != nullptr) --core_->here().stats->method(method_).serving;
+  if (core_ != nullptr) --core_->here().stats->method(method()).serving;
 }
 
-call_message::arrival call_message::arrive(shard& here, void*& instance) noexcept {
-  // What most calls are: new here, with nothing to look at, and with their turn free where they need one.
-  if (!is_state({}) || is_given_up() || deadline_ <= here.coarse_now || core_ == nullptr) [[unlikely]]
-    return arrive_slowly(here, instance);
+template <bool InTurn>
+[[gnu::always_inline]] inline call_message::begun call_message::begin_plain(shard& here) noexcept {
+  // New here, with nothing to look at, with its turn free where it needs one, and not measured.
+  if (!is_new() || is_given_up() || deadline_ <= here.coarse_now || core_ == nullptr) [[unlikely]]
+    return {};
   service_core::site& site = core_->on(here);
-  turns* bounds = nullptr;
-  if (site.open_to_all == nullptr) {
-    bounds = site.turns_of(bounds_);
-    if (site.closed || bounds == nullptr) [[unlikely]]
-      return arrive_slowly(here, instance);
-  }
-  call_context* context = context_ptr::lend_spare(here, {.deadline = deadline_, .depth = depth_});
+  void* const instance = InTurn ? site.instance : site.open_to_all;
+  call_context* const context = context_ptr::spare_of(here);
+  if (!InTurn && instance == nullptr) return begin_in_turn(here);
   if (context == nullptr) [[unlikely]]
-    return arrive_slowly(here, instance);
-  state now = served_on_loan();
-  if (bounds != nullptr) {
-    if (!has_free_turn(*bounds)) {
-      context_ptr::end_loan(here);
-      return arrive_slowly(here, instance);
+    return {};
+  method_stats& counts = site.methods[counted_at_];
+  state now = served_on_loan;
+  if constexpr (InTurn) {
+    turns* bounds = site.turns_of(bounds_);
+    if (site.closed || !counts.timed.passes()) [[unlikely]]
+      return {};
+    if (bounds != nullptr) {
+      if (!has_free_turn(*bounds)) {
+        counts.timed.has_not_passed();
+        return {};
+      }
+      now.turn = place::has_turn;
     }
-    context->has_turn(its_turn().id);
-    now.turn = place::has_turn;
+  } else {
+    if (!counts.timed.passes()) [[unlikely]]
+      return {};
   }
+  context_ptr::lend(*context, {.deadline = deadline_, .depth = depth_},
+                    InTurn && now.turn == place::has_turn ? its_turn().id : 0);
   here.context = context;
-  instance = site.instance;
   ++site.serving;
   state_ = now;
-  if (const auto weight = site.stats->method(method_).timed.weigh(here.coarse_now); weight != 0) [[unlikely]]
-    is_timed_for(weight);
-  return arrival::serve;
+  return {instance, &counts};
 }
+
+call_message::begun call_message::begin(shard& here) noexcept { return begin_plain<false>(here); }
+call_message::begun call_message::begin_in_turn(shard& here) noexcept { return begin_plain<true>(here); }
 
 bool call_message::has_free_turn(turns& bounds) noexcept {
   try {
@@ -190,10 +189,10 @@ bool call_message::has_free_turn(turns& bounds) noexcept {
   }
 }
 
-call_message::arrival call_message::arrive_slowly(shard& here, void*& instance) noexcept {
+call_message::arrival call_message::arrive(shard& here, void*& instance) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->on(here);
   if (site != nullptr) {
-    if (state_.entered) --site->stats->method(method_).in_queue;
+    if (state_.entered) --site->stats->method(method()).in_queue;
     if (state_.turn == place::has_turn) its_turn().line->of->arrived(*its_turn().line);  // called from the queue
   }
   if (is_given_up() && !ATOLL_MUTANT(11)) {
@@ -208,13 +207,13 @@ call_message::arrival call_message::arrive_slowly(shard& here, void*& instance) 
       if (instance == nullptr) return refuse(core_->not_running());
       if (!state_.entered) {
         state_.entered = true;
-        const auto weight = site->stats->method(method_).timed.weigh(coarse_now());
+        const auto weight = site->stats->method(method()).timed.weigh(coarse_now());
         if (weight != 0) [[unlikely]]
           is_timed_for(weight);
       }
       if (turns* bounds = site->turns_of(bounds_); bounds != nullptr && state_.turn == place::none) {
         const auto taken = take_turn(*bounds);
-        if (taken == arrival::wait) ++site->stats->method(method_).in_queue;
+        if (taken == arrival::wait) ++site->stats->method(method()).in_queue;
         if (taken != arrival::serve) return taken;
       }
     }
@@ -244,7 +243,7 @@ call_message::arrival call_message::refuse(error why) noexcept {
 error call_message::take_refusal() noexcept { return *std::move(extras().refusal); }
 
 std::uint64_t call_message::key_of_turn() noexcept {
-  return turn_at_ != 0 || caller_.has_extras() ? its_turn().key : 0;
+  return turn_at_ != 0 || caller().has_extras() ? its_turn().key : 0;
 }
 
 call_message::arrival call_message::take_turn(turns& bounds) {
@@ -265,7 +264,7 @@ call_message::arrival call_message::take_turn(turns& bounds) {
 }
 
 bool call_message::changes_group() noexcept {
-  const auto group = core_->here().group_of(method_);
+  const auto group = core_->here().group_of(method());
   if (!group || *group == task::group) return false;
   task::group = *group;
   schedule(*this);
@@ -273,7 +272,7 @@ bool call_message::changes_group() noexcept {
 }
 
 void call_message::report_if_lost(const error& e) const noexcept {
-  if (!caller_.is_one_way()) return;
+  if (!caller().is_one_way()) return;
   logger("service").warning(local_sharding().lost_messages, "a one-way message was not served",
                             kv("service", core_->name()), kv("code", to_string(e.code())), kv("error", e.message()));
 }
@@ -292,22 +291,37 @@ void call_message::end_turn() noexcept {
   sharding_of(here).mail.send(*this, from_);
 }
 
-void call_message::send_back(shard& here, status_code outcome, task::run_function* complete) noexcept {
-  // What most calls are: they have waited for nothing, but some have a turn.
-  state s = state_;
-  s.turn = place::none;
-  if (std::bit_cast<std::uint8_t>(s) != std::bit_cast<std::uint8_t>(served_on_loan()) || outcome != status_code::ok)
-      [[unlikely]]
-    return send_back_slowly(here, outcome, complete);
-  if (state_.turn != place::none) end_turn();
+template <bool InTurn>
+[[gnu::always_inline]] inline void call_message::send_plain_back(shard& here, method_stats& counts,
+                                                                 task::run_function* complete) noexcept {
   service_core::site& site = core_->on(here);
-  site.stats->method(method_).ended.add(status_code::ok);
-  site.leave();
-  context_ptr::end_loan(here);
-  goes_back(here, complete);
+  call_context& lent = *here.spare_context;
+  lane* const way = outbox_to(here, from_).way();
+  if (site.drained || !context_ptr::is_untouched(lent) || way == nullptr) [[unlikely]]
+    return send_back(here, status_code::ok, complete);
+  if constexpr (InTurn) {
+    end_turn();
+  } else {
+    if (state_.turn != place::none) return send_back_in_turn(here, counts, complete);
+  }
+  counts.ended.add(status_code::ok);
+  --site.serving;
+  context_ptr::set_free(lent);
+  here.context = nullptr;
+  state_.at = progress::over;
+  task::run = complete;
+  task::at_once = true;
+  here.slot<sharding_local>(shard_slot::sharding)->mail.send_by(*way, *this, from_);
 }
 
-void call_message::send_back_slowly(shard& here, status_code outcome, task::run_function* complete) noexcept {
+void call_message::send_back_plain(shard& here, method_stats& counts, task::run_function* complete) noexcept {
+  send_plain_back<false>(here, counts, complete);
+}
+void call_message::send_back_in_turn(shard& here, method_stats& counts, task::run_function* complete) noexcept {
+  send_plain_back<true>(here, counts, complete);
+}
+
+void call_message::send_back(shard& here, status_code outcome, task::run_function* complete) noexcept {
   if (ATOLL_MUTANT(2) && here.context != nullptr && here.context->reason() != nullptr) return;
   if (state_.turn == place::has_turn) end_turn();
   if (core_ != nullptr) {
@@ -315,11 +329,11 @@ void call_message::send_back_slowly(shard& here, status_code outcome, task::run_
     if (site.stats == nullptr) {
       sharding_of(here).calls_refused.add(outcome);
     } else if (outcome == status_code::ok) {
-      site.stats->method(method_).ended.add(outcome);
+      site.stats->method(method()).ended.add(outcome);
     } else {
-      site.stats->failed(method_, outcome);
+      site.stats->failed(method(), outcome);
     }
-    if (state_.is_timed) site.stats->took(method_, mono_now() - extras().arrived, extras().weight);
+    if (state_.is_timed) site.stats->took(method(), mono_now() - extras().arrived, extras().weight);
     if (state_.entered) site.leave();
     state_.entered = false;
   }
@@ -335,64 +349,66 @@ void call_message::send_back_slowly(shard& here, status_code outcome, task::run_
 
 void call_caller::goes_by_slot(slot_map& slots, slot_id slot) noexcept {
   set(by_slot);
-  slots_ = &slots;
-  slot_ = slot;
-  message_.is_for_slot(slots.hold_of(slot));
+  more().slots = &slots;
+  more().slot = slot;
+  message().is_for_slot(slots.hold_of(slot));
 }
 
+outbox& call_caller::way() const noexcept { return outbox_to(this_shard(), message().to()); }
+
 void call_caller::go(shard& here) noexcept {
+  call_message& its = message();
   auto& local = sharding_of(here);
-  const shard_id to = message_.to();
-  way_ = &local.outboxes[to];
-  if (const auto weight = way_->weigh(here.coarse_now); weight != 0) [[unlikely]] {
+  outbox& way = local.outboxes[its.to()];
+  if (const auto weight = way.weigh(here.coarse_now); weight != 0) [[unlikely]] {
     set(is_measured);
-    weight_ = weight;
-    began_ = mono_now();
+    more().weight = weight;
+    more().began = mono_now();
   }
-  if (message_.is_local()) {
-    schedule(message_);
+  if (its.is_local()) {
+    schedule(its);
   } else {
-    place_ = way_->enter(message_.level());
-    if (place_ == outbox::no_place) [[unlikely]]
-      return way_->wait(*this);
-    local.mail.send(message_, to);
+    marks_.place = way.enter(its.level());
+    if (marks_.place == outbox::no_place) [[unlikely]]
+      return way.wait(*this);
+    local.mail.send(its, its.to());
   }
   if (is(one_way)) [[unlikely]]
     actions_.is_on_its_way(*this);
 }
 
-[[gnu::always_inline]] inline void call_caller::arm(const shard& here, duration timeout) noexcept {
-  // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
-  const time_point until = (here.tick ? mono_now() : here.coarse_now) + timeout;
-  if (until >= message_.deadline_) return;
-  if (!is(one_way)) message_.deadline_ = until + here.tasks.quota();
-  ::new (static_cast<void*>(&to_expire_)) call_hook<timer_node>(*this, actions_.expire);
+[[gnu::always_inline]] inline void call_caller::arm(const shard& here, time_point now, duration timeout) noexcept {
+  const time_point until = now + timeout;
+  if (until >= message().deadline_) return;
+  if (!is(one_way)) message().deadline_ = until + here.tasks.quota();
+  ::new (static_cast<void*>(&more().to_expire)) call_hook<timer_node>(*this, actions_.expire);
   set(has_timer);
-  here.timers->arm_after(to_expire_, timeout);
+  here.timers->arm_after(more().to_expire, timeout);
+}
+
+void call_caller::start_plain(shard& here, shard_id to, duration timeout) noexcept {
+  auto& local = *here.slot<sharding_local>(shard_slot::sharding);
+  outbox& way = local.outboxes[to];
+  lane* const there = way.way();
+  const bool bounded = timeout < timeout_max;
+  if (there == nullptr || (bounded && here.tick) || !way.lets_pass()) [[unlikely]]
+    return start(here, timeout);
+  if (bounded) arm(here, here.coarse_now, timeout);
+  marks_.place = first_place;
+  local.mail.send_by(*there, message(), to);
 }
 
 void call_caller::start(shard& here, duration timeout) noexcept {
-  if (timeout < timeout_max) arm(here, timeout);
-  auto& local = sharding_of(here);
-  const shard_id to = message_.to();
-  way_ = &local.outboxes[to];
-  // What most calls are: only their record, and time, wait for them.
-  const bool plain = (flags_ & ~has_timer) == 0 && here.context == nullptr && message_.level() == 1;
-  if (!plain || to == here.id || !way_->lets_pass()) [[unlikely]]
-    return start_slowly(here);
-  place_ = outbox::first_place;
-  local.mail.send(message_, to);
-}
-
-void call_caller::start_slowly(shard& here) noexcept {
+  // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
+  if (timeout < timeout_max) arm(here, here.tick ? mono_now() : here.coarse_now, timeout);
   if (here.context != nullptr) {
-    ::new (static_cast<void*>(&to_cancel_)) call_hook<cancel_hook>(*this, actions_.cancelled);
+    ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, actions_.cancelled);
     set(in_context);
-    here.context->add(to_cancel_);
+    here.context->add(more().to_cancel);
   }
   if (is(by_slot)) {
     set(is_kept);  // as admit() may find that it waits for itself
-    if (!slots_->admit(slot_, *this)) return;
+    if (!more().slots->admit(more().slot, *this)) return;
     unset(is_kept);
   }
   go(here);
@@ -405,31 +421,31 @@ bool call_caller::is_made_under(std::uint64_t hold) noexcept {
 
 void call_caller::waits_for_itself() noexcept {
   if (!is(in_context)) {
-    ::new (static_cast<void*>(&to_cancel_)) call_hook<cancel_hook>(*this, actions_.cancelled);
+    ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, actions_.cancelled);
     set(in_context);
   }
   try {
-    actions_.cancelled(&to_cancel_, error(status_code::failed_precondition,
-                                          message_.core()->name() +
-                                              ": a call for a slot that moves, made by what the move waits for"));
+    actions_.cancelled(&more().to_cancel, error(status_code::failed_precondition,
+                                                message().core()->name() +
+                                                    ": a call for a slot that moves, made by what the move waits for"));
   } catch (const std::bad_alloc&) {
-    actions_.cancelled(&to_cancel_, error(status_code::failed_precondition));
+    actions_.cancelled(&more().to_cancel, error(status_code::failed_precondition));
   }
 }
 
 void call_caller::released(shard_id to) noexcept {
   unset(is_kept);
-  if (to != message_.to()) {
-    message_.set_to(to);
-    if (is(with_streams)) streams_->set_to(to);
+  if (to != message().to()) {
+    message().set_to(to);
+    if (is(with_streams)) more().streams->set_to(to);
   }
   go(this_shard());
 }
 
 [[gnu::always_inline]] inline void call_caller::count_outcome(status_code code) noexcept {
-  way_->ended(code);
+  way().ended(code);
   if (is(is_measured)) [[unlikely]]
-    way_->took(message_.to(), mono_now() - began_, weight_);
+    way().took(message().to(), mono_now() - more().began, more().weight);
 }
 void call_caller::has_outcome(status_code code) noexcept {
   set(has_its_own_outcome);
@@ -437,36 +453,36 @@ void call_caller::has_outcome(status_code code) noexcept {
 }
 
 void call_caller::send(std::uint8_t place) noexcept {
-  place_ = place;
-  local_sharding().mail.send(message_, message_.to());
+  marks_.place = place;
+  local_sharding().mail.send(message(), message().to());
   if (is(one_way)) actions_.is_on_its_way(*this);
 }
 
 bool call_caller::leave(status_code why) noexcept {
   stop_waiting();
   if (is(is_kept)) {
-    to_wait_.unlink();
-    slots_->gave_up(slot_);
+    more().to_wait.unlink();
+    more().slots->gave_up(more().slot);
     return true;
   }
-  const auto make_note = [this, why]() -> note& {
+  const auto make_note = [this, why]() -> call_note& {
     set(has_note);
-    return *::new (static_cast<void*>(&note_)) note(*this, why);
+    return *::new (static_cast<void*>(&more().note)) call_note(*this, why);
   };
-  if (message_.is_local()) {
-    if (message_.state_.at == call_message::progress::running) {
+  if (message().is_local()) {
+    if (message().state_.at == call_message::progress::running) {
       schedule(make_note());  // not from here: a chain of local calls may be long
     } else {
-      cancel_served(message_, why);
+      cancel_served(message(), why);
     }
     return false;
   }
   auto& local = local_sharding();
-  if (is(has_place) && way_->withdraw(to_wait_)) {
-    if (is(by_slot)) slots_->ended(slot_);
+  if (is(has_place) && way().withdraw(more().to_wait)) {
+    if (is(by_slot)) more().slots->ended(more().slot);
     return true;
   }
-  local.mail.send(make_note(), message_.to());
+  local.mail.send(make_note(), message().to());
   return false;
 }
 
@@ -486,43 +502,55 @@ void call_caller::cancel_served(call_message& message, status_code why) noexcept
   }
 }
 
-void call_caller::note::arrived(task* t) noexcept {
-  auto& self = *static_cast<note*>(t);
-  call_message& message = self.call.message_;
-  cancel_served(message, self.why);
+void call_note::arrived(task* t) noexcept {
+  auto& self = *static_cast<call_note*>(t);
+  call_message& message = self.call.message();
+  call_caller::cancel_served(message, self.why);
   if (message.is_local()) return back(t);
   self.run = &back;
   local_sharding().mail.send(self, message.from());
 }
 
-void call_caller::note::back(task* t) noexcept {
-  call_caller& call = static_cast<note*>(t)->call;
-  call.note_.~note();
-  call.unset(has_note);
-  if (call.is(record_is_back)) call.destroy_record();
+void call_note::back(task* t) noexcept {
+  call_caller& call = static_cast<call_note*>(t)->call;
+  call.more().note.~call_note();
+  call.unset(call_caller::has_note);
+  if (call.is(call_caller::record_is_back)) call.destroy_record();
 }
 
 void call_caller::release_place() noexcept {
-  if (place_ == outbox::no_place) return;
-  way_->returned(std::exchange(place_, outbox::no_place));
+  if (marks_.place == outbox::no_place) return;
+  way().returned(std::exchange(marks_.place, outbox::no_place));
 }
 
 bool call_caller::take_back(shard& here, status_code code, detail::producer_base& caller) noexcept {
   if (task* waiter = caller.take_waiter()) here.tasks.push(*waiter);
-  const bool plain = (flags_ & ~has_timer) == 0 && code == status_code::ok && place_ == outbox::first_place;
-  if (!plain || !way_->lets_go()) [[unlikely]]
-    return take_back_slowly(code);
-  if (is(has_timer)) to_expire_.cancel();
-  return true;
-}
-
-bool call_caller::take_back_slowly(status_code code) noexcept {
   stop_waiting();
   set(record_is_back);
-  if (is(by_slot)) slots_->ended(slot_);
+  if (is(by_slot)) more().slots->ended(more().slot);
   if (!is(has_its_own_outcome)) count_outcome(code);
-  if (place_ != outbox::no_place) way_->returned(std::exchange(place_, outbox::no_place));
+  release_place();
   return !is(has_note);
+}
+
+void call_caller::end_plain(shard& here, call_message& message, call_caller& caller, task* waiter,
+                            std::size_t bytes) noexcept {
+  outbox& way = outbox_to(here, message.to_);
+  if (!here.blocks.has_room(bytes) || !way.lets_go()) [[unlikely]]
+    return end_plain_slowly(here, message, caller, waiter, bytes);
+  if (caller.is(has_timer)) caller.more().to_expire.cancel();
+  here.blocks.put(&message, bytes);
+  if (waiter != nullptr) [[likely]]
+    here.tasks.push(*waiter);
+}
+
+void call_caller::end_plain_slowly(shard& here, call_message& message, call_caller& caller, task* waiter,
+                                   std::size_t bytes) noexcept {
+  caller.stop_waiting();
+  caller.count_outcome(status_code::ok);
+  caller.release_place();
+  here.blocks.free(&message, bytes);
+  if (waiter != nullptr) here.tasks.push(*waiter);
 }
 
 }  // namespace atoll_root::atoll

@@ -28,6 +28,7 @@ class outbox;
 class service_core;
 class slot_map;
 class turns;
+struct method_stats;
 struct turn_line;
 
 /// Stands for "no timeout but the one of the context".
@@ -64,6 +65,12 @@ struct call_turn {
   std::uint64_t id = 0;       // of the turn that it has
   turn_line* line = nullptr;  // where it has one, or waits for it
 };
+
+/// The parts of a record know how far apart they are, in these units.
+inline constexpr std::size_t place_unit = 8;
+inline std::size_t bytes_between(const void* from, const void* to) noexcept {
+  return reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from);
+}
 
 /// What only some calls need of what crosses: it lies apart, so that others don't touch it.
 struct call_extras {
@@ -111,8 +118,8 @@ class call_message : public task {
       : task(execute, nullptr, here.group),
         from_(static_cast<std::uint16_t>(here.id)),
         to_(static_cast<std::uint16_t>(to)),
-        core_(core),
-        caller_(caller) {
+        caller_at_(static_cast<std::uint16_t>(bytes_between(this, &caller) / place_unit)),
+        core_(core) {
     task::ordered = true;
   }
   ~call_message() = default;
@@ -124,17 +131,25 @@ class call_message : public task {
   void has_key(std::uint64_t hash) noexcept;
   /// Of work that has its turn, and the key in it, in the record: where.
   void has_turn_in(call_turn& place) noexcept {
-    turn_at_ = static_cast<std::uint8_t>(
-        (reinterpret_cast<std::uintptr_t>(&place) - reinterpret_cast<std::uintptr_t>(this)) / turn_unit);
+    turn_at_ = static_cast<std::uint8_t>(bytes_between(this, &place) / place_unit);
   }
   /// `bounds`: whose hold: 0 the service's, n those of method n - 1.
   void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
   /// Whom service_stats counts it for.
-  void is_of_method(std::size_t method) noexcept { method_ = static_cast<std::uint16_t>(method); }
+  void is_of_the_method(std::size_t method) noexcept { counted_at_ = static_cast<std::uint16_t>(method + 1); }
 
   // The callee's.
   /// Puts it into the run queue of the group that its method is served in; false where it is there.
   bool changes_group() noexcept;
+  /// A call that has begun to be served and is plain: where, and who counts it.
+  struct begun {
+    void* instance = nullptr;
+    method_stats* counts = nullptr;  // null: it is not
+  };
+  /// What arrive() does for most calls; for others it does nothing.
+  begun begin(shard& here) noexcept;
+  /// The same of those that need a turn, all of them.
+  begun begin_in_turn(shard& here) noexcept;
   enum class arrival : std::uint8_t { serve, wait, refuse };
   /// Finds the instance, takes a turn there, and puts the call's context in force. To wait: it is executed again when it has
   /// its turn. To refuse: for take_refusal().
@@ -148,6 +163,8 @@ class call_message : public task {
   void report_if_lost(const error& e) const noexcept;
   /// The outcome is stored: counts it and sends the record back, to run `complete` on the caller's shard.
   void send_back(shard& here, status_code outcome, task::run_function* complete) noexcept;
+  /// The same of one that has begun as a plain one, has not waited and gave a value.
+  void send_back_plain(shard& here, method_stats& counts, task::run_function* complete) noexcept;
 
  private:
   friend class call_caller;
@@ -166,24 +183,32 @@ class call_message : public task {
   };
 
   static constexpr std::uint32_t depth_max = UINT16_MAX;
-  static constexpr std::size_t turn_unit = alignof(call_turn);
 
-  static state served_on_loan() noexcept;
-  [[nodiscard]] bool is_state(const state& s) const noexcept {
-    return std::bit_cast<std::uint8_t>(state_) == std::bit_cast<std::uint8_t>(s);
-  }
+  /// What most calls are while their task runs.
+  static constexpr state served_on_loan{.at = progress::running,
+                                        .turn = place::none,
+                                        .entered = true,
+                                        .is_timed = false,
+                                        .has_extras = false,
+                                        .on_loan = true};
+  [[nodiscard]] bool is_new() const noexcept { return std::bit_cast<std::uint8_t>(state_) == 0; }
+  [[nodiscard]] std::size_t method() const noexcept { return std::size_t{counted_at_} - 1; }
 
   static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
+  [[nodiscard]] inline call_caller& caller() const noexcept;
   inline call_extras& extras() noexcept;
   [[nodiscard]] inline call_turn& its_turn() noexcept;
   void take_over(call_context& context, bool one_way) noexcept;
+  template <bool InTurn>
+  begun begin_plain(shard& here) noexcept;
+  template <bool InTurn>
+  void send_plain_back(shard& here, method_stats& counts, task::run_function* complete) noexcept;
+  void send_back_in_turn(shard& here, method_stats& counts, task::run_function* complete) noexcept;
   bool has_free_turn(turns& bounds) noexcept;
-  arrival arrive_slowly(shard& here, void*& instance) noexcept;
   [[nodiscard]] std::uint64_t key_of_turn() noexcept;
   arrival refuse(error why) noexcept;
   arrival take_turn(turns& bounds);
   void is_timed_for(std::uint32_t weight) noexcept;
-  void send_back_slowly(shard& here, status_code outcome, task::run_function* complete) noexcept;
   void goes_back(shard& here, task::run_function* complete) noexcept;
 
   status_code given_up_ = status_code::ok;  // by the caller, before it was started
@@ -191,25 +216,70 @@ class call_message : public task {
   std::uint16_t to_;
   std::uint16_t depth_ = 1;
   std::uint16_t bounds_ = 0;
-  std::uint16_t method_ = no_method;
+  std::uint16_t counted_at_ = 0;  // in service_stats::all()
   state state_{};
   std::uint8_t turn_at_ = 0;  // how far its_turn() is from here; 0: it is among the extras
+  std::uint16_t caller_at_;   // how far caller() is
   service_core* core_;        // null: the call is to the shard itself
   time_point deadline_ = never;
-  call_caller& caller_;
+};
+
+/// Follows a call that was given up, and comes back.
+struct call_note final : task {
+  call_note(call_caller& c, status_code reason) noexcept : task(&arrived), call(c), why(reason) { at_once = true; }
+  static void arrived(task* t) noexcept;
+  static void back(task* t) noexcept;
+  call_caller& call;
+  status_code why;
+};
+
+/// What a caller has of its call beside what most need; call_caller knows what of it is there.
+struct call_more {
+  call_more() noexcept {}   // NOLINT(modernize-use-equals-default): each part is made where it is needed
+  ~call_more() noexcept {}  // NOLINT(modernize-use-equals-default): call_caller ends them
+  call_more(const call_more&) = delete;
+  call_more& operator=(const call_more&) = delete;
+
+  union {
+    call_hook<timer_node> to_expire;
+  };
+  union {
+    time_point began;  // where it is measured
+  };
+  std::uint32_t weight;        // for how many calls it stands, where it is measured
+  slot_id slot;                // of a call by slot
+  slot_map* slots;             // the same
+  call_streams_base* streams;  // where it has some
+  union {
+    call_hook<cancel_hook> to_cancel;
+  };
+  union {
+    call_hook<outbox_hook> to_wait;
+  };
+  union {
+    call_extras extras;
+  };
+  union {
+    call_note note;
+  };
 };
 
 /// The part that only the caller's shard touches, but for the extras and the note, which travel.
 class call_caller {
  public:
+  /// The place in an outbox of a call of the first level.
+  static constexpr std::uint8_t first_place = 1;
+
   /// Hands the record to the target shard; it has this place in the outbox.
   void send(std::uint8_t place) noexcept;
-  [[nodiscard]] std::uint32_t level() const noexcept { return message_.level(); }
+  [[nodiscard]] std::uint32_t level() const noexcept { return message().level(); }
   /// It goes to the shard that has this slot, now or when that has moved.
   void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
-  [[nodiscard]] call_message& message() const noexcept { return message_; }
+  [[nodiscard]] call_message& message() const noexcept {
+    return *reinterpret_cast<call_message*>(reinterpret_cast<std::uintptr_t>(this) - message_at_ * place_unit);
+  }
   [[nodiscard]] bool is_one_way() const noexcept { return actions_.one_way; }
-  [[nodiscard]] bool has_extras() const noexcept { return made_extras_; }
+  [[nodiscard]] bool has_extras() const noexcept { return marks_.made_extras; }
   /// The record is, but something else of the call is under way.
   [[nodiscard]] bool is_back() const noexcept { return is(record_is_back); }
   /// Made where there are none. Of the side that has the record.
@@ -217,7 +287,7 @@ class call_caller {
   /// They go where it goes.
   void has_streams(call_streams_base& streams) noexcept {
     set(with_streams);
-    streams_ = &streams;
+    more().streams = &streams;
   }
   /// True where it is made to serve, directly or not, a call for the same slot. For slot_map, which asks when it is made.
   bool find_out_if_made_for(std::uint64_t hold) noexcept {
@@ -236,10 +306,10 @@ class call_caller {
   /// Its place among those that wait. Made where there is none.
   outbox_hook& place_to_wait() noexcept {
     if (!is(has_place)) {
-      ::new (static_cast<void*>(&to_wait_)) call_hook<outbox_hook>(*this);
+      ::new (static_cast<void*>(&more().to_wait)) call_hook<outbox_hook>(*this);
       set(has_place);
     }
-    return to_wait_;
+    return more().to_wait;
   }
 
  protected:
@@ -255,99 +325,97 @@ class call_caller {
     bool one_way;
   };
 
-  call_caller(call_message& message, const actions& of) noexcept
-      : actions_(of), message_(message), flags_(of.one_way ? std::uint16_t{one_way} : std::uint16_t{0}) {}
+  call_caller(const call_message& message, const call_more& more, const actions& of) noexcept
+      : actions_(of),
+        marks_{.flags = of.one_way ? std::uint16_t{one_way} : std::uint16_t{0}},
+        message_at_(static_cast<std::uint16_t>(bytes_between(&message, this) / place_unit)),
+        more_at_(static_cast<std::uint16_t>(bytes_between(this, &more) / place_unit)) {}
   inline ~call_caller();
 
   /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
   void start(shard& here, duration timeout) noexcept;
+  /// The same of a call of a method that nobody can cancel, and that is not one-way, by slot or with streams.
+  void start_plain(shard& here, shard_id to, duration timeout) noexcept;
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
   void stop_waiting() noexcept {
-    if (is(has_timer)) to_expire_.cancel();
-    if (is(in_context)) to_cancel_.unlink();
+    if (is(has_timer)) more().to_expire.cancel();
+    if (is(in_context)) more().to_cancel.unlink();
   }
   /// The record is back, with this outcome, which the caller has: its place in the outbox is free, and who waits is woken. True where
   /// nothing else of the call is under way.
   bool take_back(shard& here, status_code code, detail::producer_base& caller) noexcept;
+  /// Only its record, and time, wait for it.
+  [[nodiscard]] bool is_plain() const noexcept {
+    auto now = marks_;
+    now.flags = static_cast<std::uint16_t>(now.flags & ~has_timer);
+    return std::bit_cast<std::uint32_t>(now) == std::bit_cast<std::uint32_t>(marks{.place = first_place});
+  }
+  /// take_back() of a plain one that gave a value, which the caller has, and the end of its record: nothing in that needs to be
+  /// destroyed any more.
+  static void end_plain(shard& here, call_message& message, call_caller& caller, task* waiter,
+                        std::size_t bytes) noexcept;
   /// The caller has its outcome, before the record is back.
   void has_outcome(status_code code) noexcept;
   void destroy_record() noexcept { actions_.destroy(*this); }
   [[nodiscard]] bool has_its_outcome() const noexcept { return is(has_its_own_outcome); }
 
  private:
-  struct note final : task {
-    note(call_caller& c, status_code reason) noexcept : task(&arrived), call(c), why(reason) { at_once = true; }
-    static void arrived(task* t) noexcept;
-    static void back(task* t) noexcept;
-    call_caller& call;
-    status_code why;
-  };
-
+  friend struct call_note;
   enum flag : std::uint16_t {
     one_way = 1U << 0U,              // as its actions say
-    has_timer = 1U << 1U,            // to_expire_ is there
-    in_context = 1U << 2U,           // to_cancel_ is there
-    has_place = 1U << 3U,            // to_wait_ is there
-    has_note = 1U << 4U,             // note_ is there
+    has_timer = 1U << 1U,            // more().to_expire is there
+    in_context = 1U << 2U,           // more().to_cancel is there
+    has_place = 1U << 3U,            // more().to_wait is there
+    has_note = 1U << 4U,             // more().note is there
     is_kept = 1U << 5U,              // until its slot is released, or for ever
-    by_slot = 1U << 6U,              // slots_ counts it
+    by_slot = 1U << 6U,              // more().slots counts it
     made_for_its_slot = 1U << 7U,    // as of then
-    is_measured = 1U << 8U,          // weight_ and began_ are there
+    is_measured = 1U << 8U,          // more().weight and began are there
     has_its_own_outcome = 1U << 9U,  // before the record is back
     record_is_back = 1U << 10U,
-    with_streams = 1U << 11U,  // streams_ is there
+    with_streams = 1U << 11U,  // more().streams is there
   };
-  [[nodiscard]] bool is(flag f) const noexcept { return (flags_ & f) != 0; }
-  void set(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | f); }
-  void unset(flag f) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~f); }
+  [[nodiscard]] bool is(flag f) const noexcept { return (marks_.flags & f) != 0; }
+  void set(flag f) noexcept { marks_.flags = static_cast<std::uint16_t>(marks_.flags | f); }
+  void unset(flag f) noexcept { marks_.flags = static_cast<std::uint16_t>(marks_.flags & ~f); }
 
   static void cancel_served(call_message& message, status_code why) noexcept;
-  void arm(const shard& here, duration timeout) noexcept;
-  void start_slowly(shard& here) noexcept;
+  void arm(const shard& here, time_point now, duration timeout) noexcept;
   void go(shard& here) noexcept;
-  bool take_back_slowly(status_code code) noexcept;
+  static void end_plain_slowly(shard& here, call_message& message, call_caller& caller, task* waiter,
+                               std::size_t bytes) noexcept;
   void end_parts() noexcept;
   void count_outcome(status_code code) noexcept;
 
+  [[nodiscard]] call_more& more() const noexcept {
+    return *reinterpret_cast<call_more*>(reinterpret_cast<std::uintptr_t>(this) + more_at_ * place_unit);
+  }
+  [[nodiscard]] outbox& way() const noexcept;
+
+  struct marks {
+    std::uint16_t flags = 0;
+    bool made_extras = false;  // by the side that has the record
+    std::uint8_t place = 0;    // what outbox::enter() gave
+  };
+
   const actions& actions_;
-  call_message& message_;
-  outbox* way_;  // NOLINT: from the start on
-  std::uint16_t flags_;
-  bool made_extras_ = false;  // by the side that has the record
-  std::uint8_t place_ = 0;    // what outbox::enter() gave
-  std::uint32_t weight_;      // NOLINT: for how many calls it stands, where it is measured
-  union {
-    call_hook<timer_node> to_expire_;
-  };
-  union {
-    time_point began_;  // where it is measured
-  };
-  slot_id slot_;                // NOLINT: of a call by slot
-  slot_map* slots_;             // NOLINT: the same
-  call_streams_base* streams_;  // NOLINT: where it has some
-  union {
-    call_hook<cancel_hook> to_cancel_;
-  };
-  union {
-    call_hook<outbox_hook> to_wait_;
-  };
-  union {
-    call_extras extras_;
-  };
-  union {
-    note note_;
-  };
+  marks marks_;
+  std::uint16_t message_at_;  // how far message() is
+  std::uint16_t more_at_;     // how far more() is
 };
 
-inline call_extras& call_message::extras() noexcept { return caller_.extras(); }
+inline call_caller& call_message::caller() const noexcept {
+  return *reinterpret_cast<call_caller*>(reinterpret_cast<std::uintptr_t>(this) + caller_at_ * place_unit);
+}
+inline call_extras& call_message::extras() noexcept { return caller().extras(); }
 inline call_turn& call_message::its_turn() noexcept {
   if (turn_at_ == 0) return extras().turn;
-  return *reinterpret_cast<call_turn*>(reinterpret_cast<char*>(this) + turn_at_ * turn_unit);
+  return *reinterpret_cast<call_turn*>(reinterpret_cast<std::uintptr_t>(this) + turn_at_ * place_unit);
 }
 
 [[gnu::always_inline]] inline call_caller::~call_caller() {
-  if ((flags_ & (has_timer | in_context | has_place)) != 0 || made_extras_) [[unlikely]]
+  if ((marks_.flags & (has_timer | in_context | has_place)) != 0 || marks_.made_extras) [[unlikely]]
     end_parts();
 }
 

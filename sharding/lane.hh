@@ -39,13 +39,15 @@ class lane {
 
   /// Appends a task; it travels with the next publish(). True where there is something to do for that: it is the first one since
   /// then, or fills a line, which should go without waiting for more.
-  bool push(task& t) noexcept {
+  bool push(task& t) noexcept { return !push_quickly(t) && push_slowly(t); }
+  /// False where push() would give true, and nothing has changed.
+  bool push_quickly(task& t) noexcept {
     const std::size_t before = in_batch_;
     if (before - 1 >= tasks_a_line - 2) [[unlikely]]
-      return push_slowly(t);
+      return false;
     batch_[before] = &t;
     in_batch_ = before + 1;
-    return false;
+    return true;
   }
   [[nodiscard]] bool fills_line() const noexcept { return in_batch_ == tasks_a_line; }
 

@@ -91,10 +91,11 @@ mail_poller::mail_poller(mailroom& room, shard_id self)
   targets_.reserve(room.shards());
 }
 
-void mail_poller::has_pushed(shard_id to) noexcept {
+void mail_poller::send_slowly(lane& way, task& t, shard_id to) noexcept {
+  way.push(t);
   outgoing& out = outgoing_[to];
   if (!std::exchange(out.listed, true)) targets_.push_back(to);  // has room
-  if (out.way->fills_line()) room_.publish(*out.way, self_, to);
+  if (way.fills_line()) room_.publish(way, self_, to);
 }
 
 std::uint64_t mail_poller::sent() const noexcept {

@@ -96,10 +96,14 @@ class mail_poller final : public poller {
   void woken() noexcept override;
 
   /// Sends a task from this shard to another one; it leaves at the end of the pass at the latest. REQUIRES: to is another.
-  [[gnu::always_inline]] void send(task& t, shard_id to) noexcept {
-    if (outgoing_[to].way->push(t)) [[unlikely]]
-      has_pushed(to);
+  [[gnu::always_inline]] void send(task& t, shard_id to) noexcept { send_by(*outgoing_[to].way, t, to); }
+
+  /// The same of a lane that is at hand: the one to that shard.
+  [[gnu::always_inline]] void send_by(lane& way, task& t, shard_id to) noexcept {
+    if (!way.push_quickly(t)) [[unlikely]]
+      send_slowly(way, t, to);
   }
+  [[nodiscard]] lane* lane_to(shard_id to) const noexcept { return outgoing_[to].way; }
 
   /// The same, and it leaves now, with what was sent there before: for what is long awaited, or long in the making.
   void send_now(task& t, shard_id to) noexcept {
@@ -127,9 +131,9 @@ class mail_poller final : public poller {
   static constexpr std::uint32_t batches_to_watch = 64;      // told of, without a sleep in between
   static constexpr std::uint32_t empty_looks_max = 100'000;  // then it is no longer watched: some ms
 
-  /// The first one since it was published, or a line of them, which is published now. What is unpublished at the end of the pass
-  /// is published then.
-  void has_pushed(shard_id to) noexcept;
+  /// The first one since it was published, or the last of a line, which is published now. What is unpublished at the end of the
+  /// pass is published then.
+  void send_slowly(lane& way, task& t, shard_id to) noexcept;
   bool receive_foreign() noexcept;
   bool publish() noexcept;
   bool receive_watched() noexcept;

@@ -24,7 +24,9 @@
 
 namespace atoll_root::atoll {
 
-class outbox {
+class lane;
+
+class alignas(256) outbox {  // found by shifting
  public:
   outbox();
   outbox(const outbox&) = delete;
@@ -43,7 +45,7 @@ class outbox {
   /// What enter() gives where the call has to wait.
   static constexpr std::uint8_t no_place = 0;
   /// Where it is of the first level.
-  static constexpr std::uint8_t first_place = 1;
+  static constexpr std::uint8_t first_place = call_caller::first_place;
 
   /// False where a call of this level may neither go now nor wait: too many deep ones, or no memory.
   bool takes(std::uint32_t level) noexcept { return level <= 1 || takes_nested(level); }
@@ -86,6 +88,10 @@ class outbox {
   /// Takes back a call that was not sent yet; false where it was.
   bool withdraw(outbox_hook& place) noexcept;
 
+  /// Before the first one: null: they stay on this shard.
+  void goes_by(lane* way) noexcept { way_ = way; }
+  [[nodiscard]] lane* way() const noexcept { return way_; }
+
   /// Calls that wait for a place.
   [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_count_; }
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return first_.in_flight + others_in_flight_; }
@@ -113,6 +119,7 @@ class outbox {
   void send_waiting(line& l, std::uint8_t place) noexcept;
   line& line_of(std::uint32_t level) noexcept { return level == 1 ? first_ : (*nested_)[level]; }
 
+  lane* way_ = nullptr;
   line first_;
   std::uint32_t others_in_flight_ = 0;
   std::uint32_t waiting_count_ = 0;

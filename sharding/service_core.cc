@@ -96,6 +96,7 @@ void service_core::prepare() {
   }
   s.groups = std::move(groups);
   s.stats = &stats;
+  s.methods = stats.all();
 }
 
 void service_core::open(void* instance) noexcept {

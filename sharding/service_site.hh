@@ -18,8 +18,9 @@ namespace atoll_root::atoll {
 
 struct alignas(64) service_core::site {
   void* instance = nullptr;
-  void* open_to_all = nullptr;     // the instance, while it is open and calls need no turn
-  service_stats* stats = nullptr;  // from the first open() on
+  void* open_to_all = nullptr;      // the instance, while it is open and calls need no turn
+  method_stats* methods = nullptr;  // stats->all()
+  service_stats* stats = nullptr;   // from the first open() on
   std::uint32_t serving = 0;
   bool closed = true;
   turns* of_all = nullptr;  // the bounds of the service; null: it has none

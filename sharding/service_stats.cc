@@ -44,7 +44,7 @@ void timed_calls::record(duration took, std::uint32_t weight, const metric_group
 }
 
 struct service_stats::exported {
-  std::vector<metric_group> groups;  // by method
+  std::vector<metric_group> groups;  // by place
   std::list<observable_counter> counters;
   std::list<observable_gauge> gauges;
   std::optional<observable_status_counts> moves;
@@ -58,7 +58,7 @@ service_stats::service_stats(std::string_view service, const std::vector<std::st
       exported_(std::make_unique<exported>()) {
   for (std::size_t i = 0; i <= described_; ++i) {
     method_stats& each = methods_[i];
-    const std::string method(i < described_ ? methods[i] : "(other)");
+    const std::string method(i > 0 ? methods[i - 1] : "(other)");
     const auto& group = exported_->groups.emplace_back(
         shard_metrics(), "atoll_method", metric_labels{{"service", std::string(service)}, {"method", method}});
     export_code(i, status_code::ok);
@@ -68,10 +68,10 @@ service_stats::service_stats(std::string_view service, const std::vector<std::st
 }
 service_stats::~service_stats() = default;
 
-void service_stats::export_code(std::size_t number, status_code code) {
+void service_stats::export_code(std::size_t place, status_code code) {
   exported_->counters.emplace_back(
-      exported_->groups[number], "calls_total", "Calls that were answered.",
-      [&counted = methods_[number], code] { return counted.ended[code]; },
+      exported_->groups[place], "calls_total", "Calls that were answered.",
+      [&counted = methods_[place], code] { return counted.ended[code]; },
       metric_labels{{"code", std::string(to_string(code))}});
 }
 
@@ -86,20 +86,20 @@ void service_stats::export_slots(std::function<double()> owned, std::function<do
 }
 
 void service_stats::took(std::size_t number, duration how_long, std::uint32_t weight) noexcept {
-  number = std::min(number, described_);
-  methods_[number].timed.record(how_long, weight, exported_->groups[number]);
+  const std::size_t place = place_of(number);
+  methods_[place].timed.record(how_long, weight, exported_->groups[place]);
 }
 
 void service_stats::failed(std::size_t number, status_code code) noexcept {
-  number = std::min(number, described_);
-  if (methods_[number].ended[code] == 0) {
+  const std::size_t place = place_of(number);
+  if (methods_[place].ended[code] == 0) {
     try {
-      export_code(number, code);
+      export_code(place, code);
     } catch (const std::bad_alloc&) {
       return;  // so that the next one is the first
     }
   }
-  methods_[number].ended.add(code);
+  methods_[place].ended.add(code);
 }
 
 std::uint64_t service_stats::ended(status_code code) const noexcept {

@@ -50,6 +50,8 @@ class timed_calls {
     --until_next_;
     return true;
   }
+  /// The call that passed has not begun.
+  void has_not_passed() noexcept { ++until_next_; }
   /// The first one exports it, as `group`'s "seconds".
   void record(duration took, std::uint32_t weight, const metric_group& group) noexcept;
 
@@ -71,10 +73,10 @@ class timed_calls {
 
 /// A method of a service on a shard.
 struct method_stats {
-  status_counts ended;         // calls, by outcome
+  timed_calls timed;           // from arrival to outcome
   std::uint64_t serving = 0;   // calls that have begun and wait for something
   std::uint64_t in_queue = 0;  // calls that wait for their turn
-  timed_calls timed;           // from arrival to outcome
+  status_counts ended;         // calls, by outcome
 };
 
 class service_stats {
@@ -86,9 +88,9 @@ class service_stats {
 
   /// Stands for what is no described method.
   static constexpr std::size_t others = static_cast<std::size_t>(-1);
-  [[nodiscard]] method_stats& method(std::size_t number) noexcept {
-    return methods_[number < described_ ? number : described_];
-  }
+  [[nodiscard]] method_stats& method(std::size_t number) noexcept { return methods_[place_of(number)]; }
+  /// Those of no described method, then each method's, in order.
+  [[nodiscard]] method_stats* all() noexcept { return methods_.get(); }
   [[nodiscard]] std::uint64_t ended(status_code code) const noexcept;
   /// Exports what there is of slots: how many are this shard's, calls that wait for one to move and, where given, moves by outcome.
   /// The functions are asked to the end of the shard. Does nothing the second time.
@@ -103,11 +105,12 @@ class service_stats {
  private:
   struct exported;
 
-  void export_code(std::size_t number, status_code code);
+  [[nodiscard]] std::size_t place_of(std::size_t number) const noexcept { return number < described_ ? number + 1 : 0; }
+  void export_code(std::size_t place, status_code code);
 
   std::string service_;
   std::size_t described_;
-  std::unique_ptr<method_stats[]> methods_;  // NOLINT: sized once; the last: others
+  std::unique_ptr<method_stats[]> methods_;  // NOLINT: sized once; the first: others
   std::unique_ptr<exported> exported_;
 };
 

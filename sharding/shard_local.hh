@@ -32,7 +32,9 @@ struct sharding_local {
         mail(room, self),
         outboxes(room.shards()),
         foreign(std::move(gate)),
-        offload(pool) {}
+        offload(pool) {
+    for (shard_id to = 0; to < room.shards(); ++to) outboxes[to].goes_by(mail.lane_to(to));
+  }
 
   reactor& loop;
   const std::vector<processor>& processors;  // that this process may use
@@ -62,6 +64,10 @@ inline sharding_local& sharding_of(shard& here) noexcept {
   auto* local = here.slot<sharding_local>(shard_slot::sharding);
   ATOLL_ASSERT(local != nullptr, "this shard belongs to no runtime");
   return *local;
+}
+/// The same of a shard that surely is one. By target shard.
+inline outbox& outbox_to(shard& here, shard_id to) noexcept {
+  return here.slot<sharding_local>(shard_slot::sharding)->outboxes[to];
 }
 /// REQUIRES: a shard of a runtime runs this code.
 inline sharding_local& local_sharding() noexcept { return sharding_of(this_shard()); }

@@ -45,13 +45,25 @@ class block_pool {
   }
 
   void free(void* block, std::size_t bytes) noexcept {
-    if (bytes <= pooled_bytes_max && lists_[index(bytes)].length < limit_) [[likely]] {
+    if (has_room(bytes)) [[likely]] {
       put(block, bytes);
     } else {
       free_unpooled(block);
     }
   }
 
+  /// Whether a block would join the lists; then to put it there.
+  [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
+    return bytes <= pooled_bytes_max && lists_[index(bytes)].length < limit_;
+  }
+  void put(void* block, std::size_t bytes) noexcept {
+    auto& list = lists_[index(bytes)];
+    list.head = ::new (block) node{list.head};
+    ++list.length;
+  }
+
+  /// A block, where that takes no longer than from the lists: null is no failure. Where nothing is ever in those, the allocator is asked.
+  void* take_quickly(std::size_t bytes) noexcept { return default_limit == 0 ? try_allocate(bytes) : take(bytes); }
   /// A block of the lists; null where the allocator has to be asked.
   void* take(std::size_t bytes) noexcept {
     if (bytes > pooled_bytes_max) return nullptr;
@@ -102,11 +114,6 @@ class block_pool {
 #endif
 
   static constexpr std::size_t index(std::size_t bytes) noexcept { return (bytes + class_bytes - 1) / class_bytes; }
-  void put(void* block, std::size_t bytes) noexcept {
-    auto& list = lists_[index(bytes)];
-    list.head = ::new (block) node{list.head};
-    ++list.length;
-  }
   std::array<free_list, pooled_bytes_max / class_bytes + 1> lists_{};
   std::uint32_t limit_ = default_limit;  // of a list's length
 };

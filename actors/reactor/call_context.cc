@@ -15,7 +15,12 @@ bool holds(const serial_hold* chain, std::uint64_t id) noexcept {
 
 context_ptr context_ptr::make(const call_values& values) {
   if (values.is_default()) return {};
-  if (shard* s = detail::current_shard; s != nullptr && lend_spare(*s, values) != nullptr) return keep_lent(*s);
+  if (shard* s = detail::current_shard) {
+    if (call_context* spare = spare_of(*s)) {
+      lend(*spare, values, 0);
+      return keep_lent(*s);
+    }
+  }
   return below(nullptr, values);
 }
 
@@ -61,6 +66,7 @@ void call_context::free(call_context* context) noexcept {
 
 void call_context::cancel(const error& reason) noexcept {
   if (reason_) return;
+  touched_ = true;
   const context_ptr alive(this);
   intrusive_list<call_context> to_do;
   const auto end = [&to_do, &reason](call_context& c) {
@@ -78,6 +84,7 @@ void call_context::cancel(const error& reason) noexcept {
 
 void call_context::adopt(intrusive_list<cancel_hook>& waits) noexcept {
   if (waits.empty()) return;
+  touched_ = true;
   waits_.splice(waits);
   if (values_.deadline != never && !deadline_.armed()) arm_deadline();
 }

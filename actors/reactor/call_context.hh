@@ -86,10 +86,15 @@ class context_ptr {
   static context_ptr below(call_context* parent, const call_values& values);
 
   // The context that a shard keeps for the next: most calls need one only while their task runs.
-  /// Lends it, with these values; null where there is none. It stays the shard's.
-  static inline call_context* lend_spare(shard& s, const call_values& values) noexcept;
+  /// It, where it may be lent; else null.
+  [[nodiscard]] static inline call_context* spare_of(const shard& s) noexcept;
+  /// Lends it to a call with these values that has this turn, 0 for none. It stays the shard's.
+  static inline void lend(call_context& spare, const call_values& values, std::uint64_t turn) noexcept;
   /// What was lent is the caller's from now on.
   static inline context_ptr keep_lent(shard& s) noexcept;
+  /// Whether what is lent is the shard's alone, and has been looked at only: ending the loan is then setting it free.
+  [[nodiscard]] static inline bool is_untouched(const call_context& lent) noexcept;
+  static inline void set_free(call_context& lent) noexcept;
   /// What was lent is needed no more: the shard keeps it where nobody else does.
   static inline void end_loan(shard& s) noexcept;
   /// Lets go of a context; the shard keeps it where it is as new.
@@ -126,14 +131,12 @@ class call_context : list_hook {
     own_holds_ = own;
   }
 
-  /// The same of a context that is new and serves a call which has this turn.
-  void has_turn(std::uint64_t id) noexcept { own_holds_.turn = id; }
-
   /// Leaves the list of calls that their service may end: the call it was made for is over.
   void served() noexcept { list_hook::unlink(); }
 
   /// Has the hook called when the context is cancelled. REQUIRES: reason() is null.
   void add(cancel_hook& hook) noexcept {
+    touched_ = true;
     waits_.push_back(hook);
     if (values_.deadline != never && !deadline_.armed()) arm_deadline();
   }
@@ -163,6 +166,7 @@ class call_context : list_hook {
 
   call_values values_;
   std::uint32_t references_ = 0;
+  bool touched_ = false;  // since it was lent: it had a wait, or was cancelled
   context_ptr parent_;
   intrusive_list<cancel_hook> waits_;
   intrusive_list<call_context> children_;

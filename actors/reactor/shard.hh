@@ -175,14 +175,16 @@ class work_scope {
 
 }  // namespace detail
 
-inline call_context* context_ptr::lend_spare(shard& s, const call_values& values) noexcept {
+inline call_context* context_ptr::spare_of(const shard& s) noexcept {
   call_context* spare = s.spare_context;
-  if (spare == nullptr || spare->references_ != 0) [[unlikely]]
-    return nullptr;
-  spare->references_ = 1;
-  spare->values_ = values;
-  spare->own_holds_ = {};
-  return spare;
+  return spare != nullptr && spare->references_ == 0 ? spare : nullptr;
+}
+
+inline void context_ptr::lend(call_context& spare, const call_values& values, std::uint64_t turn) noexcept {
+  spare.references_ = 1;
+  spare.touched_ = false;
+  spare.values_ = values;
+  spare.own_holds_ = {turn, 0};
 }
 
 inline context_ptr context_ptr::keep_lent(shard& s) noexcept {
@@ -190,6 +192,11 @@ inline context_ptr context_ptr::keep_lent(shard& s) noexcept {
   kept.context_ = std::exchange(s.spare_context, nullptr);
   return kept;
 }
+
+inline bool context_ptr::is_untouched(const call_context& lent) noexcept {
+  return lent.references_ == 1 && !lent.touched_;
+}
+inline void context_ptr::set_free(call_context& lent) noexcept { lent.references_ = 0; }
 
 inline void context_ptr::end_loan(shard& s) noexcept {
   call_context* lent = s.spare_context;
