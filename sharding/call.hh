@@ -150,14 +150,9 @@ class call_reply final : public detail::producer<R>, public call_caller {
       : call_caller(message, more, of) {}
   using call_caller::is_plain;
   using call_caller::start;
+  using call_caller::start_bounded;
+  using call_caller::start_plain;
 
-  /// start_plain(), and the future.
-  [[gnu::noinline]] static future<R> start_plain(call_reply& reply, shard& here, shard_id to,
-                                                 duration timeout) noexcept {
-    future<R> f(static_cast<detail::producer<R>&>(reply));
-    reply.call_caller::start_plain(here, to, timeout);
-    return f;
-  }
   /// end_plain(), and the value.
   [[gnu::always_inline]] static void complete_plain(shard& here, call_message& message, call_reply& reply,
                                                     call_outcome<R>& outcome, std::size_t bytes) noexcept {
@@ -241,7 +236,13 @@ class call_record final : public call_message {
   [[gnu::always_inline]] static future<R> start_plain(void* block, shard& here, service_core* core, shard_id to,
                                                       duration timeout, Make& make) noexcept {
     auto* record = ::new (block) call_record(here, core, to, make, plain());
-    return call_reply<R>::start_plain(record->reply_, here, to, timeout);
+    future<R> f(static_cast<detail::producer<R>&>(record->reply_));
+    if (timeout == no_timeout) {
+      record->reply_.start_plain(here, *record, to);
+    } else {
+      record->reply_.start_bounded(here, to, timeout);
+    }
+    return f;
   }
   /// `make`: gives the work, where it is to be.
   template <class Make>
@@ -360,7 +361,7 @@ class call_record final : public call_message {
 
 /// What start_made_call() does for calls that may not be plain.
 template <class R, class Make>
-[[gnu::noinline]] future<R> start_any_call(service_core* core, shard_id to, duration timeout, Make& make) {
+[[gnu::noinline]] future<R> start_any_call(service_core* core, shard_id to, duration timeout, Make make) {
   using record = call_record<R, std::invoke_result_t<Make&>>;
   shard& here = this_shard();
   if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) {

@@ -360,6 +360,7 @@ void call_caller::go(shard& here) noexcept {
   call_message& its = message();
   auto& local = sharding_of(here);
   outbox& way = local.outboxes[its.to()];
+  way.take_passes();
   if (const auto weight = way.weigh(here.coarse_now); weight != 0) [[unlikely]] {
     set(is_measured);
     more().weight = weight;
@@ -372,6 +373,7 @@ void call_caller::go(shard& here) noexcept {
     if (marks_.place == outbox::no_place) [[unlikely]]
       return way.wait(*this);
     local.mail.send(its, its.to());
+    way.give_passes();
   }
   if (is(one_way)) [[unlikely]]
     actions_.is_on_its_way(*this);
@@ -386,16 +388,25 @@ void call_caller::go(shard& here) noexcept {
   here.timers->arm_after(more().to_expire, timeout);
 }
 
-void call_caller::start_plain(shard& here, shard_id to, duration timeout) noexcept {
+void call_caller::start_plain(shard& here, call_message& its, shard_id to) noexcept {
   auto& local = *here.slot<sharding_local>(shard_slot::sharding);
   outbox& way = local.outboxes[to];
-  lane* const there = way.way();
-  const bool bounded = timeout < timeout_max;
-  if (there == nullptr || (bounded && here.tick) || !way.lets_pass()) [[unlikely]]
-    return start(here, timeout);
-  if (bounded) arm(here, here.coarse_now, timeout);
+  if (!way.lets_pass()) [[unlikely]]
+    return start(here, no_timeout);
   marks_.place = first_place;
-  local.mail.send_by(*there, message(), to);
+  local.mail.send_by(*way.way(), its, to);
+}
+
+void call_caller::start_bounded(shard& here, shard_id to, duration timeout) noexcept {
+  if (timeout >= timeout_max || here.tick) [[unlikely]]
+    return start(here, timeout);
+  auto& local = *here.slot<sharding_local>(shard_slot::sharding);
+  outbox& way = local.outboxes[to];
+  if (!way.lets_pass()) [[unlikely]]
+    return start(here, timeout);
+  arm(here, here.coarse_now, timeout);
+  marks_.place = first_place;
+  local.mail.send_by(*way.way(), message(), to);
 }
 
 void call_caller::start(shard& here, duration timeout) noexcept {

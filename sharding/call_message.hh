@@ -335,7 +335,9 @@ class call_caller {
   /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
   void start(shard& here, duration timeout) noexcept;
   /// The same of a call of a method that nobody can cancel, and that is not one-way, by slot or with streams.
-  void start_plain(shard& here, shard_id to, duration timeout) noexcept;
+  void start_plain(shard& here, call_message& its, shard_id to) noexcept;
+  /// The same with a timeout.
+  void start_bounded(shard& here, shard_id to, duration timeout) noexcept;
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
   void stop_waiting() noexcept {

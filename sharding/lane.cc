@@ -55,7 +55,8 @@ bool lane::publish() noexcept {
       ATOLL_SOMETIMES("lanes: a ring was full");
       break;
     }
-    l.tasks = batch_;  // all of it: what is past the count is not read
+    // All of it: what is past the count is not read.
+    for (std::size_t i = 0; i < tasks_a_line; ++i) l.tasks[i].store(batch_[i], std::memory_order_relaxed);
     l.count.store(in_batch_, std::memory_order_release);
     published_ += in_batch_;
     ++tail_;
@@ -67,34 +68,47 @@ bool lane::publish() noexcept {
   return tail_ != first;
 }
 
-std::size_t lane::receive() noexcept {
-  ring* ring_here = ring_.load(std::memory_order_acquire);
-  if (ring_here == nullptr) return 0;
+std::size_t lane::receive(bool may_wait) noexcept {
+  ring* lines = ring_.load(std::memory_order_acquire);
+  if (lines == nullptr) return 0;
   shard& here = this_shard();
   std::size_t received = 0;
+  std::size_t due = asked_;
   // One round of the ring at most, so that a fast sender can't hold this shard here.
-  for (std::size_t lines = 0; lines < ring_lines; ++lines) {
-    line& l = (*ring_here)[head_ % ring_lines];
-    const std::size_t n = l.count.load(std::memory_order_acquire);
-    if (n == 0) break;
-    for (std::size_t i = 0; i < n; ++i) {
-      // Of a call, its head and what comes after it: the arguments. Past the end of a task a prefetch is only wasted.
-      fetch_to_write(l.tasks[i]);
-      fetch_to_write(reinterpret_cast<const char*>(l.tasks[i]) + 64);
-    }
-    for (std::size_t i = 0; i < n; ++i) {
-      task& t = *l.tasks[i];
-      if (t.at_once) {
-        t.run(&t);
-      } else {
-        here.tasks.push(t);
-      }
-    }
-    l.count.store(0, std::memory_order_release);
-    ++head_;
-    received += n;
+  for (std::size_t n = 0; n < ring_lines; ++n) {
+    while (asked_ < lines_ahead && ask((*lines)[(head_ + asked_) % ring_lines])) ++asked_;
+    if (asked_ == 0) break;
+    if (may_wait && due == 0 && asked_ < lines_ahead && !here.tasks.empty()) return received + 1;
+    received += take(here, (*lines)[head_++ % ring_lines]);
+    --asked_;
+    due -= due > 0 ? 1 : 0;
   }
   return received;
+}
+
+bool lane::ask(const line& l) noexcept {
+  const std::size_t n = l.count.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < n; ++i) {
+    // Of a call, its head and what comes after it: the arguments. Past the end of a task a prefetch is only wasted.
+    const task* t = l.tasks[i].load(std::memory_order_relaxed);
+    fetch_to_write(t);
+    fetch_to_write(reinterpret_cast<const char*>(t) + 64);
+  }
+  return n > 0;
+}
+
+std::size_t lane::take(shard& here, line& l) noexcept {
+  const std::size_t n = l.count.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < n; ++i) {
+    task& t = *l.tasks[i].load(std::memory_order_relaxed);
+    if (t.at_once) {
+      t.run(&t);
+    } else {
+      here.tasks.push(t);
+    }
+  }
+  l.count.store(0, std::memory_order_release);
+  return n;
 }
 
 }  // namespace atoll_root::atoll

@@ -36,6 +36,7 @@ class lane {
 
   static constexpr std::size_t tasks_a_line = 7;
   static constexpr std::size_t ring_lines = 256;
+  static constexpr std::size_t lines_ahead = 3;
 
   /// Appends a task; it travels with the next publish(). True where there is something to do for that: it is the first one since
   /// then, or fills a line, which should go without waiting for more.
@@ -62,7 +63,9 @@ class lane {
   [[nodiscard]] std::size_t unpublished() const noexcept { return in_batch_ + behind_count_; }
 
   /// Schedules on this shard what the sender published; returns how many tasks.
-  std::size_t receive() noexcept;
+  /// Where it `may_wait` and there is other work, what has come only now is asked for, and taken the next time: it is on its way from
+  /// the sender's cache meanwhile. That counts as one task a line.
+  std::size_t receive(bool may_wait = false) noexcept;
 
   /// The receiver looks into this lane by itself: the sender need not tell it. See mailroom.hh.
   [[nodiscard]] bool is_watched() const noexcept { return watched_.load(std::memory_order_relaxed); }
@@ -71,13 +74,16 @@ class lane {
  private:
   struct alignas(64) line {
     std::atomic<std::uint64_t> count{0};
-    std::array<task*, tasks_a_line> tasks{};
+    // Atomic so that they are copied one by one, as they were written: a load of two waits until both are out of the store buffer.
+    std::array<std::atomic<task*>, tasks_a_line> tasks{};
   };
   static_assert(sizeof(line) == 64);
 
   using ring = std::array<line, ring_lines>;
 
   bool push_slowly(task& t) noexcept;
+  static bool ask(const line& l) noexcept;
+  static std::size_t take(shard& here, line& l) noexcept;
 
   // Made by the sender with the first task: most pairs of many shards never talk. Outside the shard's budget: a shard
   // that has used up its memory has to be able to say so.
@@ -93,6 +99,7 @@ class lane {
   alignas(64) std::atomic<bool> watched_{false};
   // The receiver's side.
   alignas(64) std::size_t head_;
+  std::size_t asked_ = 0;  // lines from there on
 };
 
 }  // namespace atoll_root::atoll

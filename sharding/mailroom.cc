@@ -134,7 +134,7 @@ bool mail_poller::receive_watched() noexcept {
   bool found = false;
   for (std::size_t i = 0; i < watched_count_; ++i) {
     watched& w = watched_[i];
-    const std::size_t received = w.way->receive();
+    const std::size_t received = w.way->receive(true);
     received_ += received;
     found = received > 0 || found;
     w.empty_looks = received > 0 ? 0 : w.empty_looks + 1;

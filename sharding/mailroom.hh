@@ -76,7 +76,7 @@ class mailroom {
 
   lane& lane_between(shard_id from, shard_id to) noexcept { return *lanes_[from * shards_ + to]; }
   bool publish(lane& way, shard_id from, shard_id to) noexcept;
-  void knock(door& d) noexcept;
+  static void knock(door& d) noexcept;
 
   shard_id shards_;
   std::size_t mask_words_;

@@ -68,17 +68,29 @@ class alignas(256) outbox {  // found by shifting
       send_waiting(first_, place);
   }
 
-  // The two steps of most calls at once: of the first level, and not measured.
+  // The two steps of most calls: of the first level, to another shard, and not measured.
   /// Gives it the first place. False where it has to be looked at: nothing has changed.
   bool lets_pass() noexcept {
-    if (first_.in_flight >= in_flight_max() || !timed_.passes()) [[unlikely]]
+    if (passes_ == 0) [[unlikely]]
       return false;
-    ++first_.in_flight;
+    --passes_;
     return true;
   }
-  /// It came back from the first place, and ended well. The same.
+  /// Hands out places to those that come next, until one has to be measured.
+  void give_passes() noexcept {
+    if (way_ == nullptr || waiting_count_ > 0 || first_.in_flight >= in_flight_max()) return;
+    passes_ = timed_.pass(in_flight_max() - first_.in_flight);
+    first_.in_flight += passes_;
+  }
+  /// Takes them back. Before anything else is asked of it.
+  void take_passes() noexcept {
+    timed_.has_not_passed(passes_);
+    first_.in_flight -= passes_;
+    passes_ = 0;
+  }
+  /// It came back from the first place, and ended well. False as above.
   bool lets_go() noexcept {
-    if (!first_.waiting.empty()) [[unlikely]]
+    if (waiting_count_ > 0) [[unlikely]]
       return false;
     --first_.in_flight;
     ended_.add(status_code::ok);
@@ -94,7 +106,7 @@ class alignas(256) outbox {  // found by shifting
 
   /// Calls that wait for a place.
   [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_count_; }
-  [[nodiscard]] std::uint32_t in_flight() const noexcept { return first_.in_flight + others_in_flight_; }
+  [[nodiscard]] std::uint32_t in_flight() const noexcept { return first_.in_flight - passes_ + others_in_flight_; }
 
   /// For how many calls one to that shard that begins now stands; 0: it is not measured. The first one is.
   std::uint32_t weigh(time_point look) noexcept { return timed_.weigh(look); }
@@ -106,7 +118,7 @@ class alignas(256) outbox {  // found by shifting
  private:
   struct exported;
   struct line {
-    std::uint32_t in_flight = 0;
+    std::uint32_t in_flight = 0;          // or about to be: see give_passes()
     intrusive_list<outbox_hook> waiting;  // empty but where as many as may be are under way
   };
   static constexpr std::uint8_t deep = levels;
@@ -120,9 +132,10 @@ class alignas(256) outbox {  // found by shifting
   line& line_of(std::uint32_t level) noexcept { return level == 1 ? first_ : (*nested_)[level]; }
 
   lane* way_ = nullptr;
+  std::uint32_t passes_ = 0;  // places of `first_` that are handed out, and not used yet
+  std::uint32_t waiting_count_ = 0;
   line first_;
   std::uint32_t others_in_flight_ = 0;
-  std::uint32_t waiting_count_ = 0;
   std::uint32_t deep_in_flight_ = 0;
   std::unique_ptr<std::array<line, levels>> nested_;  // from the first nested call on
   status_counts ended_;

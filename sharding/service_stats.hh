@@ -12,6 +12,7 @@
 // Shard rules: one shard's. Errors: none; what can't be exported, for want of memory, is counted all the same.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -50,8 +51,14 @@ class timed_calls {
     --until_next_;
     return true;
   }
-  /// The call that passed has not begun.
-  void has_not_passed() noexcept { ++until_next_; }
+  /// So many of the next calls are not measured, `most` at most; that counts as done.
+  std::uint32_t pass(std::uint32_t most) noexcept {
+    const std::uint32_t n = std::min(most, until_next_ - 1);
+    until_next_ -= n;
+    return n;
+  }
+  /// Of those, these have not begun.
+  void has_not_passed(std::uint32_t calls = 1) noexcept { until_next_ += calls; }
   /// The first one exports it, as `group`'s "seconds".
   void record(duration took, std::uint32_t weight, const metric_group& group) noexcept;
 
