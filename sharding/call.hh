@@ -232,10 +232,10 @@ class call_record final : public call_message {
                                        !requires(F& f, call_message& m, call_caller& c) { f.in_record(m, c); };
 
   /// A call that no context is over, in this block. REQUIRES: may_be_plain.
-  template <class Make>
+  template <class Make, class... A>
   [[gnu::always_inline]] static future<R> start_plain(void* block, shard& here, service_core* core, shard_id to,
-                                                      duration timeout, Make& make) noexcept {
-    auto* record = ::new (block) call_record(here, core, to, make, plain());
+                                                      duration timeout, Make& make, A&&... arguments) noexcept {
+    auto* record = ::new (block) call_record(plain(), here, core, to, make, std::forward<A>(arguments)...);
     future<R> f(static_cast<detail::producer<R>&>(record->reply_));
     if (timeout == no_timeout) {
       record->reply_.start_plain(here, *record, to);
@@ -244,16 +244,16 @@ class call_record final : public call_message {
     }
     return f;
   }
-  /// `make`: gives the work, where it is to be.
-  template <class Make>
-  static future<R> start(shard& here, service_core* core, shard_id to, duration timeout, Make& make) {
+  /// `make`: gives the work, of the arguments, where it is to be.
+  template <class Make, class... A>
+  static future<R> start(shard& here, service_core* core, shard_id to, duration timeout, Make& make, A&&... arguments) {
     void* block = here.blocks.allocate(sizeof(call_record));
     call_record* record = nullptr;
-    if constexpr (noexcept(make())) {
-      record = ::new (block) call_record(here, core, to, make);
+    if constexpr (noexcept(make(std::forward<A>(arguments)...))) {
+      record = ::new (block) call_record(here, core, to, make, std::forward<A>(arguments)...);
     } else {
       try {
-        record = ::new (block) call_record(here, core, to, make);
+        record = ::new (block) call_record(here, core, to, make, std::forward<A>(arguments)...);
       } catch (...) {
         here.blocks.free(block, sizeof(call_record));
         throw;
@@ -266,9 +266,11 @@ class call_record final : public call_message {
 
  private:
   struct plain {};
-  template <class Make>
-  call_record(const shard& here, service_core* core, shard_id to, Make& make, plain /*no context*/)
-      : call_message(here, core, to, &execute, reply_), work_(make()), reply_(*this, more_, actions) {
+  template <class Make, class... A>
+  call_record(plain /*no context*/, const shard& here, service_core* core, shard_id to, Make& make, A&&... arguments)
+      : call_message(here, core, to, &execute, reply_),
+        work_(make(std::forward<A>(arguments)...)),
+        reply_(*this, more_, actions) {
     static_assert(
         sizeof(call_record) / place_unit <= UINT16_MAX,
         "the arguments and the result of a call lie in its record, of at most 512 KiB: larger things travel in "
@@ -283,9 +285,9 @@ class call_record final : public call_message {
       this->has_key(work_.key());
     }
   }
-  template <class Make>
-  call_record(const shard& here, service_core* core, shard_id to, Make& make)
-      : call_record(here, core, to, make, plain()) {
+  template <class Make, class... A>
+  call_record(const shard& here, service_core* core, shard_id to, Make& make, A&&... arguments)
+      : call_record(plain(), here, core, to, make, std::forward<A>(arguments)...) {
     this->take_over_context(here, is_one_way);
     if constexpr (requires { work_.in_record(*this, reply_); }) work_.in_record(*this, reply_);
   }
@@ -360,27 +362,29 @@ class call_record final : public call_message {
 };
 
 /// What start_made_call() does for calls that may not be plain.
-template <class R, class Make>
-[[gnu::noinline]] future<R> start_any_call(service_core* core, shard_id to, duration timeout, Make make) {
-  using record = call_record<R, std::invoke_result_t<Make&>>;
+template <class R, class Make, class... A>
+[[gnu::noinline]] future<R> start_any_call(service_core* core, shard_id to, duration timeout, Make make,
+                                           A&&... arguments) {
+  using record = call_record<R, std::invoke_result_t<Make&, A...>>;
   shard& here = this_shard();
   if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) {
     if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
   }
-  return record::start(here, core, to, timeout, make);
+  return record::start(here, core, to, timeout, make, std::forward<A>(arguments)...);
 }
-/// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work, which make() gives, returns a future<R>.
-template <class R, class Make>
-future<R> start_made_call(service_core* core, shard_id to, duration timeout, Make make) {
-  using record = call_record<R, std::invoke_result_t<Make&>>;
-  if constexpr (record::may_be_plain && noexcept(make())) {
+/// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work, which make(arguments...) gives, returns a
+/// future<R>.
+template <class R, class Make, class... A>
+future<R> start_made_call(service_core* core, shard_id to, duration timeout, Make make, A&&... arguments) {
+  using record = call_record<R, std::invoke_result_t<Make&, A...>>;
+  if constexpr (record::may_be_plain && noexcept(make(std::forward<A>(arguments)...))) {
     shard& here = this_shard();
     if (here.context == nullptr && to < here.count && timeout > duration::zero()) [[likely]] {
       if (void* block = here.blocks.take_quickly(sizeof(record))) [[likely]]
-        return record::start_plain(block, here, core, to, timeout, make);
+        return record::start_plain(block, here, core, to, timeout, make, std::forward<A>(arguments)...);
     }
   }
-  return start_any_call<R>(core, to, timeout, make);
+  return start_any_call<R>(core, to, timeout, make, std::forward<A>(arguments)...);
 }
 /// The same of work that is there.
 template <class R, class F>

@@ -131,7 +131,8 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
   auto atoll_call(A&&... arguments) const {
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty actor_ref");
     const auto hash = key_hash(key_);
-    const auto work = [this, hash](auto body) {
+    const auto work = [this,
+                       hash](auto body) noexcept(noexcept(body())&& std::is_nothrow_copy_constructible_v<key_type>) {
       return detail::actor_call<Actor, Tag>{{}, key_, hash, body(), nullptr, nullptr, {}};
     };
     return detail::start_by_hash<Tag, has_slots>(core_, hash, timeout_, work, std::forward<A>(arguments)...);

@@ -226,10 +226,10 @@ auto call_method(service_core* core, shard_id to, duration timeout, A&&... argum
   using traits = method_traits<Tag>;
   if constexpr (!traits::streams) {  // what start_method does, in one step
     using packed = typename traits::arguments;
-    return start_made_call<typename traits::result>(
-        core, to, timeout, [&]() noexcept(std::is_nothrow_constructible_v<packed, A...>) {
-          return method_call<Tag>{{}, {packed(std::forward<A>(arguments)...)}};
-        });
+    const auto make = [](auto&&... each) noexcept(std::is_nothrow_constructible_v<packed, decltype(each)...>) {
+      return method_call<Tag>{{}, {packed(std::forward<decltype(each)>(each)...)}};
+    };
+    return start_made_call<typename traits::result>(core, to, timeout, make, std::forward<A>(arguments)...);
   } else {
     const auto work = [](auto body) noexcept(noexcept(body())) { return method_call<Tag>{{}, body()}; };
     return start_method<Tag>(core, to, timeout, work, std::forward<A>(arguments)...);
