@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <new>
 #include <type_traits>
 
@@ -29,13 +30,19 @@ lane::~lane() {
 }
 
 bool lane::push_slowly(task& t) noexcept {
-  if (in_batch_ < tasks_a_line) {
+  if (in_batch_ < batch) {
     batch_[in_batch_++] = &t;
   } else {
     behind_.push(t);
     ++behind_count_;
   }
   return true;
+}
+
+void lane::move_up(std::size_t n) noexcept {
+  std::copy(batch_.begin() + n, batch_.begin() + in_batch_, batch_.begin());
+  in_batch_ -= n;
+  for (; in_batch_ < batch && behind_count_ > 0; --behind_count_) batch_[in_batch_++] = &behind_.pop();
 }
 
 bool lane::publish() noexcept {
@@ -48,23 +55,29 @@ bool lane::publish() noexcept {
     ring_.store(lines, std::memory_order_release);
   }
   const std::size_t first = tail_;
-  while (in_batch_ > 0) {
+  for (std::size_t gone = 0; in_batch_ > 0;) {
     line& l = (*lines)[tail_ % ring_lines];
     // Acquire: the receiver's reads of the old pointers come before our writes of new ones.
     if (l.count.load(std::memory_order_acquire) != 0 || ATOLL_BUGGIFY()) {
       ATOLL_SOMETIMES("lanes: a ring was full");
+      if (gone > 0) move_up(gone);
       break;
     }
-    // All of it: what is past the count is not read.
-    for (std::size_t i = 0; i < tasks_a_line; ++i) l.tasks[i].store(batch_[i], std::memory_order_relaxed);
-    l.count.store(in_batch_, std::memory_order_release);
-    published_ += in_batch_;
+    const std::size_t n = std::min(in_batch_ - gone, tasks_a_line);
+    // As many as there can be: what is past the count is not read.
+    for (std::size_t i = 0; i < tasks_a_line; ++i) l.tasks[i].store(batch_[gone + i], std::memory_order_relaxed);
+    l.count.store(n, std::memory_order_release);
+    published_ += n;
     ++tail_;
-    for (in_batch_ = 0; in_batch_ < tasks_a_line && behind_count_ > 0; --behind_count_)
-      batch_[in_batch_++] = &behind_.pop();
+    gone += n;
+    if (gone < in_batch_) continue;
+    in_batch_ = 0;
+    gone = 0;
+    if (behind_count_ > 0) [[unlikely]]
+      move_up(0);
   }
-  // The next line is the receiver's, who wrote it last: it is on its way here before it is needed.
-  fetch_to_write(&(*lines)[tail_ % ring_lines]);
+  // The next lines are the receiver's, who wrote them last: they are on their way here before they are needed.
+  for (std::size_t i = 0; i < batch / tasks_a_line; ++i) fetch_to_write(&(*lines)[(tail_ + i) % ring_lines]);
   return tail_ != first;
 }
 
@@ -88,6 +101,8 @@ std::size_t lane::receive(bool may_wait) noexcept {
 
 bool lane::ask(const line& l) noexcept {
   const std::size_t n = l.count.load(std::memory_order_acquire);
+  // After a full line there is another one, mostly.
+  if (n == tasks_a_line) __builtin_prefetch(&l + 1);
   for (std::size_t i = 0; i < n; ++i) {
     // Of a call, its head and what comes after it: the arguments. Past the end of a task a prefetch is only wasted.
     const task* t = l.tasks[i].load(std::memory_order_relaxed);

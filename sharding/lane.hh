@@ -10,7 +10,7 @@
 // the other direction. The ring is an array of cache lines, each with a count and up to seven task
 // pointers; a line with count 0 is free. So a published line costs one transfer between the cores, however
 // many tasks it carries, and there are no shared indices (after FastForward, Giacomoni et al., PPoPP 2008).
-// Bounds: `ring_lines` lines are in flight. What finds the ring full waits with the sender: up to a line of them in an array, more in a list that is
+// Bounds: `ring_lines` lines are in flight. What finds the ring full waits with the sender: up to a batch of them in an array, more in a list that is
 // linked through the tasks themselves; what bounds that list are the callers' limits (outbox.hh).
 // Thread rules: push and publish by the sending shard, receive by the receiving one; nothing else.
 #pragma once
@@ -36,21 +36,22 @@ class lane {
 
   static constexpr std::size_t tasks_a_line = 7;
   static constexpr std::size_t ring_lines = 256;
-  static constexpr std::size_t lines_ahead = 3;
+  /// So many tasks should be published without waiting for more: two lines are fetched in little more time than one.
+  static constexpr std::size_t batch = 2 * tasks_a_line;
 
   /// Appends a task; it travels with the next publish(). True where there is something to do for that: it is the first one since
-  /// then, or fills a line, which should go without waiting for more.
+  /// then, or fills the batch.
   bool push(task& t) noexcept { return !push_quickly(t) && push_slowly(t); }
   /// False where push() would give true, and nothing has changed.
   bool push_quickly(task& t) noexcept {
     const std::size_t before = in_batch_;
-    if (before - 1 >= tasks_a_line - 2) [[unlikely]]
+    if (before - 1 >= batch - 2) [[unlikely]]
       return false;
     batch_[before] = &t;
     in_batch_ = before + 1;
     return true;
   }
-  [[nodiscard]] bool fills_line() const noexcept { return in_batch_ == tasks_a_line; }
+  [[nodiscard]] bool fills_batch() const noexcept { return in_batch_ == batch; }
 
   /// Makes what was pushed visible to the receiver as far as the ring has room; true if anything was.
   bool publish() noexcept;
@@ -81,8 +82,13 @@ class lane {
 
   using ring = std::array<line, ring_lines>;
 
+  /// The receiver has asked for the tasks of so many lines, at most, before it takes the first one.
+  static constexpr std::size_t lines_ahead = 4;
+
   bool push_slowly(task& t) noexcept;
-  static bool ask(const line& l) noexcept;
+  /// The first n of the batch are gone: the others move up, and those behind it into it.
+  void move_up(std::size_t n) noexcept;
+  [[nodiscard]] static bool ask(const line& l) noexcept;
   static std::size_t take(shard& here, line& l) noexcept;
 
   // Made by the sender with the first task: most pairs of many shards never talk. Outside the shard's budget: a shard
@@ -90,10 +96,10 @@ class lane {
   std::atomic<ring*> ring_{nullptr};
   // The sender's side.
   alignas(64) std::size_t in_batch_ = 0;
-  std::array<task*, tasks_a_line> batch_{};  // the oldest
+  std::array<task*, batch> batch_{};  // the oldest
   std::size_t tail_;
   std::uint64_t published_ = 0;
-  run_queue behind_;  // in order, while the batch is
+  run_queue behind_;  // in order, while the batch is full
   std::size_t behind_count_ = 0;
   // Read by the sender, seldom written by the receiver.
   alignas(64) std::atomic<bool> watched_{false};

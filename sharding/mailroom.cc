@@ -95,7 +95,7 @@ void mail_poller::send_slowly(lane& way, task& t, shard_id to) noexcept {
   way.push(t);
   outgoing& out = outgoing_[to];
   if (!std::exchange(out.listed, true)) targets_.push_back(to);  // has room
-  if (way.fills_line()) room_.publish(way, self_, to);
+  if (way.fills_batch()) room_.publish(way, self_, to);
 }
 
 std::uint64_t mail_poller::sent() const noexcept {

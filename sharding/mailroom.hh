@@ -131,7 +131,7 @@ class mail_poller final : public poller {
   static constexpr std::uint32_t batches_to_watch = 64;      // told of, without a sleep in between
   static constexpr std::uint32_t empty_looks_max = 100'000;  // then it is no longer watched: some ms
 
-  /// The first one since it was published, or the last of a line, which is published now. What is unpublished at the end of the
+  /// The first one since it was published, or the last of a batch, which is published now. What is unpublished at the end of the
   /// pass is published then.
   void send_slowly(lane& way, task& t, shard_id to) noexcept;
   bool receive_foreign() noexcept;

@@ -295,12 +295,12 @@ class [[nodiscard]] future {
     empty();
   }
 
+  kind kind_;  // first: it and a small value are in one cache line, mostly
   union {
     stored value_;
     error error_;
     detail::producer<T>* producer_;
   };
-  kind kind_;
 };
 
 /// Awaits a future and gives its outcome as a value: `auto r = co_await as_result(f());`
