@@ -146,8 +146,8 @@ class call_outcome {
 template <class R>
 class call_reply final : public detail::producer<R>, public call_caller {
  public:
-  call_reply(const call_message& message, const call_more& more, const call_caller::actions& of) noexcept
-      : call_caller(message, more, of) {}
+  call_reply(std::size_t at, std::size_t more_at, const call_caller::actions& of) noexcept
+      : call_caller(at, more_at, of) {}
   using call_caller::is_plain;
   using call_caller::start;
   using call_caller::start_bounded;
@@ -266,17 +266,32 @@ class call_record final : public call_message {
 
  private:
   struct plain {};
+
+  // Where things are in it, from its begin. What is constant is written with few instructions, so that a call costs little.
+  static constexpr bool has_static_bounds = requires { typename std::integral_constant<std::size_t, F::bounds>; };
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+  static constexpr std::size_t reply_at() noexcept {
+    return offsetof(call_record, reply_) + sizeof(detail::producer<R>);
+  }
+  static constexpr std::size_t more_at() noexcept { return offsetof(call_record, more_); }
+#pragma GCC diagnostic pop
+  static constexpr call_kind kind() noexcept {
+    call_kind its{.caller_at = static_cast<std::uint16_t>(reply_at() / place_unit)};
+    if constexpr (has_static_bounds) its.bounds = static_cast<std::uint16_t>(F::bounds);
+    if constexpr (is_of_method) its.counted_at = static_cast<std::uint16_t>(F::number() + 1);
+    return its;
+  }
   template <class Make, class... A>
   call_record(plain /*no context*/, const shard& here, service_core* core, shard_id to, Make& make, A&&... arguments)
-      : call_message(here, core, to, &execute, reply_),
+      : call_message(here, core, to, &execute, kind()),
         work_(make(std::forward<A>(arguments)...)),
-        reply_(*this, more_, actions) {
+        reply_(reply_at(), more_at(), actions) {
     static_assert(
         sizeof(call_record) / place_unit <= UINT16_MAX,
         "the arguments and the result of a call lie in its record, of at most 512 KiB: larger things travel in "
         "containers, buffers or streams");
-    if constexpr (requires { work_.bounds; }) this->has_bounds(work_.bounds);
-    if constexpr (is_of_method) this->is_of_the_method(work_.number());
+    if constexpr (requires { work_.bounds; } && !has_static_bounds) this->has_bounds(work_.bounds);
     if constexpr (requires { work_.its_turn; }) {
       static_assert(sizeof(call_message) + sizeof(F) <= UINT8_MAX * alignof(call_turn), "its turn lies near the head");
       this->has_turn_in(work_.its_turn);

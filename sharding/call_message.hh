@@ -83,6 +83,13 @@ struct call_extras {
   std::optional<error> refusal;  // the callee's: why it was not served
 };
 
+/// What all calls of a type of work have in common.
+struct call_kind {
+  std::uint16_t bounds = 0;      // whose hold: 0 the service's, n those of method n - 1
+  std::uint16_t counted_at = 0;  // in service_stats::all()
+  std::uint16_t caller_at = 0;   // how far its call_caller is from its begin
+};
+
 /// The part of a call that both shards touch.
 class call_message : public task {
  public:
@@ -114,11 +121,13 @@ class call_message : public task {
 
  protected:
   call_message(const shard& here, service_core* core, shard_id to, task::run_function* execute,
-               call_caller& caller) noexcept
+               const call_kind& kind) noexcept
       : task(execute, nullptr, here.group),
         from_(static_cast<std::uint16_t>(here.id)),
         to_(static_cast<std::uint16_t>(to)),
-        caller_at_(static_cast<std::uint16_t>(bytes_between(this, &caller) / place_unit)),
+        bounds_(kind.bounds),
+        counted_at_(kind.counted_at),
+        caller_at_(kind.caller_at),
         core_(core) {
     task::ordered = true;
   }
@@ -133,10 +142,7 @@ class call_message : public task {
   void has_turn_in(call_turn& place) noexcept {
     turn_at_ = static_cast<std::uint8_t>(bytes_between(this, &place) / place_unit);
   }
-  /// `bounds`: whose hold: 0 the service's, n those of method n - 1.
   void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
-  /// Whom service_stats counts it for.
-  void is_of_the_method(std::size_t method) noexcept { counted_at_ = static_cast<std::uint16_t>(method + 1); }
 
   // The callee's.
   /// Puts it into the run queue of the group that its method is served in; false where it is there.
@@ -215,12 +221,12 @@ class call_message : public task {
   std::uint16_t from_;
   std::uint16_t to_;
   std::uint16_t depth_ = 1;
-  std::uint16_t bounds_ = 0;
-  std::uint16_t counted_at_ = 0;  // in service_stats::all()
+  std::uint16_t bounds_;
+  std::uint16_t counted_at_;
   state state_{};
   std::uint8_t turn_at_ = 0;  // how far its_turn() is from here; 0: it is among the extras
-  std::uint16_t caller_at_;   // how far caller() is
-  service_core* core_;        // null: the call is to the shard itself
+  std::uint16_t caller_at_;
+  service_core* core_;  // null: the call is to the shard itself
   time_point deadline_ = never;
 };
 
@@ -325,11 +331,12 @@ class call_caller {
     bool one_way;
   };
 
-  call_caller(const call_message& message, const call_more& more, const actions& of) noexcept
+  /// `at`: how far this is from the record's begin; `more_at`: how far call_more is.
+  call_caller(std::size_t at, std::size_t more_at, const actions& of) noexcept
       : actions_(of),
         marks_{.flags = of.one_way ? std::uint16_t{one_way} : std::uint16_t{0}},
-        message_at_(static_cast<std::uint16_t>(bytes_between(&message, this) / place_unit)),
-        more_at_(static_cast<std::uint16_t>(bytes_between(this, &more) / place_unit)) {}
+        message_at_(static_cast<std::uint16_t>(at / place_unit)),
+        more_at_(static_cast<std::uint16_t>((more_at - at) / place_unit)) {}
   inline ~call_caller();
 
   /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
