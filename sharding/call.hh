@@ -155,9 +155,9 @@ class call_reply final : public detail::producer<R>, public call_caller {
 
   /// end_plain(), and the value.
   [[gnu::always_inline]] static void complete_plain(shard& here, call_message& message, call_reply& reply,
-                                                    call_outcome<R>& outcome, std::size_t bytes) noexcept {
+                                                    call_outcome<R>& outcome, block_pool::list_id list) noexcept {
     outcome.give_value_to(reply);
-    call_caller::end_plain(here, message, reply, reply.waiter(), bytes);
+    call_caller::end_plain(here, message, reply, reply.waiter(), list);
   }
 
   /// What it does as part of a record that this destroys.
@@ -227,8 +227,12 @@ class call_record final : public call_message {
   static constexpr bool needs_turn = requires(F& f) { f.its_turn; };
   static_assert(!is_one_way || std::is_void_v<R>, "nobody waits for the result of a one-way message");
 
+  /// Larger records may be none of the shard's lists'.
+  static constexpr std::size_t plain_bytes_max =
+      block_pool::pooled_bytes_max - sizeof(call_message) - sizeof(call_reply<R>) - sizeof(call_more) - 64;
   /// Nothing but its context and how busy its way is can make it other than plain.
-  static constexpr bool may_be_plain = is_of_method && !is_one_way && call_outcome<R>::gives_plainly &&
+  static constexpr bool may_be_plain = is_of_method && sizeof(F) + sizeof(call_outcome<R>) <= plain_bytes_max &&
+                                       !is_one_way && call_outcome<R>::gives_plainly &&
                                        !requires(F& f, call_message& m, call_caller& c) { f.in_record(m, c); };
 
   /// A call that no context is over, in this block. REQUIRES: may_be_plain.
@@ -355,7 +359,7 @@ class call_record final : public call_message {
     if constexpr (may_be_plain) {
       if (self.reply_.is_plain() && self.outcome_.has_value()) [[likely]]
         return call_reply<R>::complete_plain(*detail::current_shard, self, self.reply_, self.outcome_,
-                                             sizeof(call_record));
+                                             block_pool::list_of(sizeof(call_record)));
     }
     call_reply<R>::complete(self.reply_, self.outcome_, sizeof(call_record));
   }

@@ -63,18 +63,18 @@ call_extras& call_caller::extras() noexcept {
 }
 
 const serial_hold* call_message::holders() const noexcept {
-  return state_.has_extras ? caller().extras().holders.get() : nullptr;
+  return now_.is.has_extras ? caller().extras().holders.get() : nullptr;
 }
 
 void call_message::is_for_slot(std::uint64_t hold) noexcept {
   extras().slot = hold;
-  state_.has_extras = true;
+  now_.is.has_extras = true;
 }
 
 void call_message::is_in_line(turn_line& l) noexcept { its_turn().line = &l; }
 
 void call_message::has_turn(std::uint64_t id) noexcept {
-  state_.turn = place::has_turn;
+  now_.is.turn = place::has_turn;
   its_turn().id = id;
 }
 
@@ -85,14 +85,14 @@ void call_message::take_over(call_context& context, bool one_way) noexcept {
   depth_ = static_cast<std::uint16_t>(std::min(values.depth + 1, depth_max));
   if (values.trace_id != 0) {
     extras().trace_id = values.trace_id;
-    state_.has_extras = true;
+    now_.is.has_extras = true;
   }
   if (one_way) return;
   if (!ATOLL_MUTANT(4)) deadline_ = values.deadline;
   if (!context.own_holds().any() && !context.holders()) return;
   if (auto chain = holders_of(context)) {
     extras().holders = std::move(chain);
-    state_.has_extras = true;
+    now_.is.has_extras = true;
   }
 }
 
@@ -112,16 +112,17 @@ std::shared_ptr<const serial_hold> call_message::holders_of(call_context& contex
 }
 
 void call_message::is_timed_for(std::uint32_t weight) noexcept {
-  extras().weight = weight;
-  extras().arrived = mono_now();
-  state_.is_timed = true;
+  call_more& more = caller().more();
+  more.weight_there = weight;
+  more.arrived = mono_now();
+  now_.is.is_timed = true;
 }
 
 void call_message::serves_on() noexcept {
   if (core_ == nullptr) return;
   shard& here = this_shard();
-  if (state_.on_loan) {
-    state_.on_loan = false;
+  if (now_.is.on_loan) {
+    now_.is.on_loan = false;
     task::context = context_ptr::keep_lent(here);
   }
   service_core::site& site = core_->on(here);
@@ -140,7 +141,7 @@ void call_message::served_on() noexcept {
 template <bool InTurn>
 [[gnu::always_inline]] inline call_message::begun call_message::begin_plain(shard& here) noexcept {
   // New here, with nothing to look at, with its turn free where it needs one, and not measured.
-  if (!is_new() || is_given_up() || deadline_ <= here.coarse_now || core_ == nullptr) [[unlikely]]
+  if (!is_new() || deadline_ <= here.coarse_now) [[unlikely]]
     return {};
   service_core::site& site = core_->on(here);
   void* const instance = InTurn ? site.instance : site.open_to_all;
@@ -169,7 +170,7 @@ template <bool InTurn>
                     InTurn && now.turn == place::has_turn ? its_turn().id : 0);
   here.context = context;
   ++site.serving;
-  state_ = now;
+  now_.is = now;
   return {instance, &counts};
 }
 
@@ -192,46 +193,46 @@ bool call_message::has_free_turn(turns& bounds) noexcept {
 call_message::arrival call_message::arrive(shard& here, void*& instance) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->on(here);
   if (site != nullptr) {
-    if (state_.entered) --site->stats->method(method()).in_queue;
-    if (state_.turn == place::has_turn) its_turn().line->of->arrived(*its_turn().line);  // called from the queue
+    if (now_.is.entered) --site->stats->method(method()).in_queue;
+    if (now_.is.turn == place::has_turn) its_turn().line->of->arrived(*its_turn().line);  // called from the queue
   }
   if (is_given_up() && !ATOLL_MUTANT(11)) {
     ATOLL_SOMETIMES("calls: one was given up before it began");
-    return refuse(error(given_up_));
+    return refuse(error(now_.given_up));
   }
   if (deadline_ != never && deadline_ <= coarse_now() && !ATOLL_MUTANT(11))
     return refuse(error(status_code::deadline_exceeded, "deadline exceeded in a call before it was started"));
   try {
     if (site != nullptr) {
-      instance = state_.entered ? site->instance_for_waiting() : site->enter();
+      instance = now_.is.entered ? site->instance_for_waiting() : site->enter();
       if (instance == nullptr) return refuse(core_->not_running());
-      if (!state_.entered) {
-        state_.entered = true;
+      if (!now_.is.entered) {
+        now_.is.entered = true;
         const auto weight = site->stats->method(method()).timed.weigh(coarse_now());
         if (weight != 0) [[unlikely]]
           is_timed_for(weight);
       }
-      if (turns* bounds = site->turns_of(bounds_); bounds != nullptr && state_.turn == place::none) {
+      if (turns* bounds = site->turns_of(bounds_); bounds != nullptr && now_.is.turn == place::none) {
         const auto taken = take_turn(*bounds);
         if (taken == arrival::wait) ++site->stats->method(method()).in_queue;
         if (taken != arrival::serve) return taken;
       }
     }
     call_values values{.deadline = deadline_, .depth = depth_};
-    if (state_.has_extras) values.trace_id = extras().trace_id;
+    if (now_.is.has_extras) values.trace_id = extras().trace_id;
     task::context = context_ptr::make(values);
   } catch (const std::bad_alloc&) {
     return refuse(error(status_code::resource_exhausted));
   }
   here.context = task::context.get();
-  const std::uint64_t turn = state_.turn == place::has_turn ? its_turn().id : 0;
-  if (state_.has_extras) {
+  const std::uint64_t turn = now_.is.turn == place::has_turn ? its_turn().id : 0;
+  if (now_.is.has_extras) {
     const call_extras& more = extras();
     task::context->set_holders(more.holders, {turn, more.slot});
   } else if (turn != 0) {
     task::context->set_holders({}, {turn, 0});
   }
-  state_.at = progress::running;
+  now_.is.at = progress::running;
   return arrival::serve;
 }
 
@@ -251,7 +252,7 @@ call_message::arrival call_message::take_turn(turns& bounds) {
     case turns::entry::taken:
       break;
     case turns::entry::waits:
-      state_.turn = place::waits;
+      now_.is.turn = place::waits;
       return arrival::wait;
     case turns::entry::full:
       return refuse(error(status_code::resource_exhausted, core_->name() + ": too many calls wait for their turn"));
@@ -278,14 +279,14 @@ void call_message::report_if_lost(const error& e) const noexcept {
 }
 
 void call_message::end_turn() noexcept {
-  if (state_.turn == place::has_turn) its_turn().line->of->leave(its_turn());
-  state_.turn = place::none;
+  if (now_.is.turn == place::has_turn) its_turn().line->of->leave(its_turn());
+  now_.is.turn = place::none;
 }
 
 [[gnu::always_inline]] inline void call_message::goes_back(shard& here, task::run_function* complete) noexcept {
   here.context = nullptr;
   task::run = complete;
-  state_.at = progress::over;
+  now_.is.at = progress::over;
   if (is_local()) return complete(this);
   task::at_once = true;
   sharding_of(here).mail.send(*this, from_);
@@ -302,13 +303,13 @@ template <bool InTurn>
   if constexpr (InTurn) {
     end_turn();
   } else {
-    if (state_.turn != place::none) return send_back_in_turn(here, counts, complete);
+    if (now_.is.turn != place::none) return send_back_in_turn(here, counts, complete);
   }
   counts.ended.add(status_code::ok);
   --site.serving;
   context_ptr::set_free(lent);
   here.context = nullptr;
-  state_.at = progress::over;
+  now_.is.at = progress::over;
   task::run = complete;
   task::at_once = true;
   here.slot<sharding_local>(shard_slot::sharding)->mail.send_by(*way, *this, from_);
@@ -323,7 +324,7 @@ void call_message::send_back_in_turn(shard& here, method_stats& counts, task::ru
 
 void call_message::send_back(shard& here, status_code outcome, task::run_function* complete) noexcept {
   if (ATOLL_MUTANT(2) && here.context != nullptr && here.context->reason() != nullptr) return;
-  if (state_.turn == place::has_turn) end_turn();
+  if (now_.is.turn == place::has_turn) end_turn();
   if (core_ != nullptr) {
     service_core::site& site = core_->on(here);
     if (site.stats == nullptr) {
@@ -333,12 +334,15 @@ void call_message::send_back(shard& here, status_code outcome, task::run_functio
     } else {
       site.stats->failed(method(), outcome);
     }
-    if (state_.is_timed) site.stats->took(method(), mono_now() - extras().arrived, extras().weight);
-    if (state_.entered) site.leave();
-    state_.entered = false;
+    if (now_.is.is_timed) {
+      const call_more& more = caller().more();
+      site.stats->took(method(), mono_now() - more.arrived, more.weight_there);
+    }
+    if (now_.is.entered) site.leave();
+    now_.is.entered = false;
   }
-  if (state_.on_loan) {
-    state_.on_loan = false;
+  if (now_.is.on_loan) {
+    now_.is.on_loan = false;
     context_ptr::end_loan(here);
   } else if (task::context) {
     task::context->served();
@@ -481,7 +485,7 @@ bool call_caller::leave(status_code why) noexcept {
     return *::new (static_cast<void*>(&more().note)) call_note(*this, why);
   };
   if (message().is_local()) {
-    if (message().state_.at == call_message::progress::running) {
+    if (message().now_.is.at == call_message::progress::running) {
       schedule(make_note());  // not from here: a chain of local calls may be long
     } else {
       cancel_served(message(), why);
@@ -498,10 +502,10 @@ bool call_caller::leave(status_code why) noexcept {
 }
 
 void call_caller::cancel_served(call_message& message, status_code why) noexcept {
-  switch (message.state_.at) {
+  switch (message.now_.is.at) {
     case call_message::progress::queued:
-      message.given_up_ = why;
-      if (message.state_.turn == call_message::place::waits)
+      message.now_.given_up = why;
+      if (message.now_.is.turn == call_message::place::waits)
         message.its_turn().line->of->give_up(*message.its_turn().line);
       break;
     case call_message::progress::running:
@@ -545,22 +549,22 @@ bool call_caller::take_back(shard& here, status_code code, detail::producer_base
 }
 
 void call_caller::end_plain(shard& here, call_message& message, call_caller& caller, task* waiter,
-                            std::size_t bytes) noexcept {
+                            block_pool::list_id list) noexcept {
   outbox& way = outbox_to(here, message.to_);
-  if (!here.blocks.has_room(bytes) || !way.lets_go()) [[unlikely]]
-    return end_plain_slowly(here, message, caller, waiter, bytes);
+  if (!here.blocks.has_room(list) || !way.lets_go()) [[unlikely]]
+    return end_plain_slowly(here, message, caller, waiter, list);
   if (caller.is(has_timer)) caller.more().to_expire.cancel();
-  here.blocks.put(&message, bytes);
+  here.blocks.put(&message, list);
   if (waiter != nullptr) [[likely]]
     here.tasks.push(*waiter);
 }
 
 void call_caller::end_plain_slowly(shard& here, call_message& message, call_caller& caller, task* waiter,
-                                   std::size_t bytes) noexcept {
+                                   block_pool::list_id list) noexcept {
   caller.stop_waiting();
   caller.count_outcome(status_code::ok);
   caller.release_place();
-  here.blocks.free(&message, bytes);
+  here.blocks.free(&message, list);
   if (waiter != nullptr) here.tasks.push(*waiter);
 }
 

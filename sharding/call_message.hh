@@ -78,8 +78,6 @@ struct call_extras {
   call_turn turn;
   std::uint64_t slot = 0;  // what slot_map::hold_of() says, of a call by slot
   std::shared_ptr<const serial_hold> holders;
-  time_point arrived{};  // the callee's, where weight is not 0
-  std::uint32_t weight = 0;
   std::optional<error> refusal;  // the callee's: why it was not served
 };
 
@@ -102,7 +100,7 @@ class call_message : public task {
   [[nodiscard]] service_core* core() const noexcept { return core_; }
   /// Ends what is served, with this reason. REQUIRES: it is served, here.
   void cancel_work(const error& reason) noexcept {
-    ATOLL_ASSERT(!state_.on_loan, "a call is ended by others while its own task runs");
+    ATOLL_ASSERT(!now_.is.on_loan, "a call is ended by others while its own task runs");
     if (task::context) task::context->cancel(reason);
   }
 
@@ -111,11 +109,11 @@ class call_message : public task {
   void set_to(shard_id to) noexcept { to_ = static_cast<std::uint16_t>(to); }
 
   // For turns.
-  [[nodiscard]] bool is_given_up() const noexcept { return given_up_ != status_code::ok; }
+  [[nodiscard]] bool is_given_up() const noexcept { return now_.given_up != status_code::ok; }
   [[nodiscard]] const serial_hold* holders() const noexcept;
   void is_in_line(turn_line& l) noexcept;
   void has_turn(std::uint64_t id) noexcept;
-  void has_no_turn() noexcept { state_.turn = place::none; }
+  void has_no_turn() noexcept { now_.is.turn = place::none; }
   /// The callee's: the next call may have its turn, while this one goes on.
   void end_turn() noexcept;
 
@@ -197,7 +195,7 @@ class call_message : public task {
                                         .is_timed = false,
                                         .has_extras = false,
                                         .on_loan = true};
-  [[nodiscard]] bool is_new() const noexcept { return std::bit_cast<std::uint8_t>(state_) == 0; }
+  [[nodiscard]] bool is_new() const noexcept { return std::bit_cast<std::uint16_t>(now_) == 0; }
   [[nodiscard]] std::size_t method() const noexcept { return std::size_t{counted_at_} - 1; }
 
   static std::shared_ptr<const serial_hold> holders_of(call_context& context) noexcept;
@@ -217,14 +215,16 @@ class call_message : public task {
   void is_timed_for(std::uint32_t weight) noexcept;
   void goes_back(shard& here, task::run_function* complete) noexcept;
 
-  status_code given_up_ = status_code::ok;  // by the caller, before it was started
+  std::uint8_t turn_at_ = 0;  // how far its_turn() is from here; 0: it is among the extras
   std::uint16_t from_;
   std::uint16_t to_;
   std::uint16_t depth_ = 1;
   std::uint16_t bounds_;
   std::uint16_t counted_at_;
-  state state_{};
-  std::uint8_t turn_at_ = 0;  // how far its_turn() is from here; 0: it is among the extras
+  struct {
+    state is{};
+    status_code given_up = status_code::ok;  // by the caller, before it was started
+  } now_;
   std::uint16_t caller_at_;
   service_core* core_;  // null: the call is to the shard itself
   time_point deadline_ = never;
@@ -252,7 +252,12 @@ struct call_more {
   union {
     time_point began;  // where it is measured
   };
-  std::uint32_t weight;        // for how many calls it stands, where it is measured
+  std::uint32_t weight;  // for how many calls it stands, where it is measured
+  // The callee's, where it measures how long the call takes there: for how many it stands, and when it came.
+  std::uint32_t weight_there;
+  union {
+    time_point arrived;
+  };
   slot_id slot;                // of a call by slot
   slot_map* slots;             // the same
   call_streams_base* streams;  // where it has some
@@ -283,6 +288,9 @@ class call_caller {
   void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
   [[nodiscard]] call_message& message() const noexcept {
     return *reinterpret_cast<call_message*>(reinterpret_cast<std::uintptr_t>(this) - message_at_ * place_unit);
+  }
+  [[nodiscard]] call_more& more() const noexcept {
+    return *reinterpret_cast<call_more*>(reinterpret_cast<std::uintptr_t>(this) + more_at_ * place_unit);
   }
   [[nodiscard]] bool is_one_way() const noexcept { return actions_.one_way; }
   [[nodiscard]] bool has_extras() const noexcept { return marks_.made_extras; }
@@ -363,7 +371,7 @@ class call_caller {
   /// take_back() of a plain one that gave a value, which the caller has, and the end of its record: nothing in that needs to be
   /// destroyed any more.
   static void end_plain(shard& here, call_message& message, call_caller& caller, task* waiter,
-                        std::size_t bytes) noexcept;
+                        block_pool::list_id list) noexcept;
   /// The caller has its outcome, before the record is back.
   void has_outcome(status_code code) noexcept;
   void destroy_record() noexcept { actions_.destroy(*this); }
@@ -393,13 +401,10 @@ class call_caller {
   void arm(const shard& here, time_point now, duration timeout) noexcept;
   void go(shard& here) noexcept;
   static void end_plain_slowly(shard& here, call_message& message, call_caller& caller, task* waiter,
-                               std::size_t bytes) noexcept;
+                               block_pool::list_id list) noexcept;
   void end_parts() noexcept;
   void count_outcome(status_code code) noexcept;
 
-  [[nodiscard]] call_more& more() const noexcept {
-    return *reinterpret_cast<call_more*>(reinterpret_cast<std::uintptr_t>(this) + more_at_ * place_unit);
-  }
   [[nodiscard]] outbox& way() const noexcept;
 
   struct marks {

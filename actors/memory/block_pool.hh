@@ -28,6 +28,10 @@ class block_pool {
   static constexpr std::size_t pooled_bytes_max = 1024;
   static constexpr std::uint32_t blocks_max = 1024;
 
+  /// Names the list of blocks of a size, which pooled_bytes_max is at most.
+  enum class list_id : std::size_t {};
+  static constexpr list_id list_of(std::size_t bytes) noexcept { return list_id{index(bytes)}; }
+
   block_pool() noexcept = default;
   block_pool(const block_pool&) = delete;
   block_pool& operator=(const block_pool&) = delete;
@@ -45,19 +49,24 @@ class block_pool {
   }
 
   void free(void* block, std::size_t bytes) noexcept {
-    if (has_room(bytes)) [[likely]] {
-      put(block, bytes);
+    if (bytes > pooled_bytes_max) [[unlikely]]
+      return free_unpooled(block);
+    free(block, list_of(bytes));
+  }
+  void free(void* block, list_id id) noexcept {
+    if (has_room(id)) [[likely]] {
+      put(block, id);
     } else {
       free_unpooled(block);
     }
   }
 
-  /// Whether a block would join the lists; then to put it there.
-  [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
-    return bytes <= pooled_bytes_max && lists_[index(bytes)].length < limit_;
+  /// Whether a block may join its list; then to put it there.
+  [[nodiscard]] bool has_room(list_id id) const noexcept {
+    return lists_[static_cast<std::size_t>(id)].length < limit_;
   }
-  void put(void* block, std::size_t bytes) noexcept {
-    auto& list = lists_[index(bytes)];
+  void put(void* block, list_id id) noexcept {
+    auto& list = lists_[static_cast<std::size_t>(id)];
     list.head = ::new (block) node{list.head};
     ++list.length;
   }
