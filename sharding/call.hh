@@ -272,7 +272,14 @@ class call_record final : public call_message {
   struct plain {};
 
   // Where things are in it, from its begin. What is constant is written with few instructions, so that a call costs little.
-  static constexpr bool has_static_bounds = requires { typename std::integral_constant<std::size_t, F::bounds>; };
+  static constexpr bool has_static_bounds = [] {
+    if constexpr (requires { &F::bounds; }) return !std::is_member_pointer_v<decltype(&F::bounds)>;
+    return false;
+  }();
+  static constexpr bool has_static_number = [] {
+    if constexpr (is_of_method) return !std::is_member_pointer_v<decltype(&F::number)>;
+    return false;
+  }();
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
   static constexpr std::size_t reply_at() noexcept {
@@ -283,7 +290,7 @@ class call_record final : public call_message {
   static constexpr call_kind kind() noexcept {
     call_kind its{.caller_at = static_cast<std::uint16_t>(reply_at() / place_unit)};
     if constexpr (has_static_bounds) its.bounds = static_cast<std::uint16_t>(F::bounds);
-    if constexpr (is_of_method) its.counted_at = static_cast<std::uint16_t>(F::number() + 1);
+    if constexpr (has_static_number) its.counted_at = static_cast<std::uint16_t>(F::number() + 1);
     return its;
   }
   template <class Make, class... A>
@@ -296,6 +303,7 @@ class call_record final : public call_message {
         "the arguments and the result of a call lie in its record, of at most 512 KiB: larger things travel in "
         "containers, buffers or streams");
     if constexpr (requires { work_.bounds; } && !has_static_bounds) this->has_bounds(work_.bounds);
+    if constexpr (is_of_method && !has_static_number) this->is_of_the_method(work_.number());
     if constexpr (requires { work_.its_turn; }) {
       static_assert(sizeof(call_message) + sizeof(F) <= UINT8_MAX * alignof(call_turn), "its turn lies near the head");
       this->has_turn_in(work_.its_turn);

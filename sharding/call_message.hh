@@ -140,7 +140,9 @@ class call_message : public task {
   void has_turn_in(call_turn& place) noexcept {
     turn_at_ = static_cast<std::uint8_t>(bytes_between(this, &place) / place_unit);
   }
+  // Where its kind doesn't say so.
   void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
+  void is_of_the_method(std::size_t method) noexcept { counted_at_ = static_cast<std::uint16_t>(method + 1); }
 
   // The callee's.
   /// Puts it into the run queue of the group that its method is served in; false where it is there.

@@ -91,7 +91,7 @@ std::size_t lane::receive(bool may_wait) noexcept {
   for (std::size_t n = 0; n < ring_lines; ++n) {
     while (asked_ < lines_ahead && ask((*lines)[(head_ + asked_) % ring_lines])) ++asked_;
     if (asked_ == 0) break;
-    if (may_wait && due == 0 && asked_ < lines_ahead && !here.tasks.empty()) return received + 1;
+    if (may_wait && due == 0 && asked_ < lines_ahead && !here.tasks.empty()) break;
     received += take(here, (*lines)[head_++ % ring_lines]);
     --asked_;
     due -= due > 0 ? 1 : 0;

@@ -64,9 +64,10 @@ class lane {
   [[nodiscard]] std::size_t unpublished() const noexcept { return in_batch_ + behind_count_; }
 
   /// Schedules on this shard what the sender published; returns how many tasks.
-  /// Where it `may_wait` and there is other work, what has come only now is asked for, and taken the next time: it is on its way from
-  /// the sender's cache meanwhile. That counts as one task a line.
+  /// Where it `may_wait` and there is other work, what has come only now is asked for, and taken the next time: meanwhile it is on
+  /// its way from the sender's cache. has_asked() says whether there is some.
   std::size_t receive(bool may_wait = false) noexcept;
+  [[nodiscard]] bool has_asked() const noexcept { return asked_ > 0; }
 
   /// The receiver looks into this lane by itself: the sender need not tell it. See mailroom.hh.
   [[nodiscard]] bool is_watched() const noexcept { return watched_.load(std::memory_order_relaxed); }

@@ -132,13 +132,16 @@ bool mail_poller::poll() noexcept {
 
 bool mail_poller::receive_watched() noexcept {
   bool found = false;
+  // Where there are groups, a message may be more urgent than what is ready.
+  const bool may_wait = this_shard().tasks.groups() == 1;
   for (std::size_t i = 0; i < watched_count_; ++i) {
     watched& w = watched_[i];
-    const std::size_t received = w.way->receive(true);
+    const std::size_t received = w.way->receive(may_wait);
     received_ += received;
-    found = received > 0 || found;
-    w.empty_looks = received > 0 ? 0 : w.empty_looks + 1;
-    if (w.empty_looks >= empty_looks_max) {
+    if (received > 0 || w.way->has_asked()) {
+      found = true;
+      w.empty_looks = 0;
+    } else if (++w.empty_looks >= empty_looks_max) {
       watch_none();
       return true;
     }

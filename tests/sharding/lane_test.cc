@@ -60,6 +60,53 @@ ATOLL_TEST_ON(lane, holds_a_full_ring_and_keeps_the_rest_in_order, 1) {
   co_return;
 }
 
+ATOLL_TEST_ON(lane, publishes_the_part_of_a_batch_that_the_ring_has_room_for, 1) {
+  static_assert(lane::batch == 2 * lane::tasks_a_line);
+  constexpr std::size_t full = lane::ring_lines * lane::tasks_a_line;
+  lane l;
+  std::vector<numbered> tasks(full + 3);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i].number = i;
+    l.push(tasks[i]);
+    if (i + 1 == lane::tasks_a_line) {  // from here on each batch begins in an odd line
+      EXPECT_TRUE(l.publish());
+    }
+  }
+  EXPECT_TRUE(l.publish());
+  EXPECT_EQ(l.unpublished(), 3U);
+  EXPECT_EQ(l.receive(), full);
+  EXPECT_TRUE(l.publish());
+  EXPECT_EQ(l.receive(), 3U);
+  const auto numbers = take_all();
+  ATOLL_REQUIRE(numbers.size() == tasks.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], i);
+  co_return;
+}
+
+ATOLL_TEST_ON(lane, leaves_what_may_wait_to_the_next_time_where_there_is_other_work, 1) {
+  lane l;
+  std::vector<numbered> tasks(7);
+  for (std::size_t i = 0; i < tasks.size(); ++i) tasks[i].number = i;
+  const auto send = [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) l.push(tasks[i]);
+    l.publish();
+  };
+  send(0, 2);
+  EXPECT_EQ(l.receive(true), 2U) << "there was nothing else to do";
+  EXPECT_FALSE(l.has_asked());
+  send(2, 4);  // two are ready
+  EXPECT_EQ(l.receive(true), 0U);
+  EXPECT_TRUE(l.has_asked());
+  send(4, 5);
+  EXPECT_EQ(l.receive(true), 2U) << "what was asked for before";
+  EXPECT_TRUE(l.has_asked());
+  send(5, 7);
+  EXPECT_EQ(l.receive(), 3U) << "nothing may wait";
+  EXPECT_FALSE(l.has_asked());
+  EXPECT_EQ(take_all(), (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6}));
+  co_return;
+}
+
 ATOLL_TEST_ON(lane, loses_and_doubles_nothing_between_two_threads, 1) {
   constexpr std::size_t count = 200'000;
   lane l;
