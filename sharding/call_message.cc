@@ -147,13 +147,13 @@ template <bool InTurn>
   void* const instance = InTurn ? site.instance : site.open_to_all;
   call_context* const context = context_ptr::spare_of(here);
   if (!InTurn && instance == nullptr) return begin_in_turn(here);
-  if (context == nullptr) [[unlikely]]
+  if (context == nullptr || (InTurn && site.closed)) [[unlikely]]
     return {};
   method_stats& counts = site.methods[counted_at_];
   state now = served_on_loan;
   if constexpr (InTurn) {
     turns* bounds = site.turns_of(bounds_);
-    if (site.closed || !counts.timed.passes()) [[unlikely]]
+    if (!counts.timed.passes()) [[unlikely]]
       return {};
     if (bounds != nullptr) {
       if (!has_free_turn(*bounds)) {
