@@ -71,6 +71,13 @@ inline constexpr std::size_t place_unit = 8;
 inline std::size_t bytes_between(const void* from, const void* to) noexcept {
   return reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from);
 }
+/// The part that is so many units away; `units` may be below 0.
+template <class Part>
+Part& part_at(const void* from, std::int32_t units) noexcept {
+  const auto bytes = static_cast<std::uintptr_t>(static_cast<std::intptr_t>(units) * std::intptr_t{place_unit});
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): of another member than the one it is reckoned from
+  return *reinterpret_cast<Part*>(reinterpret_cast<std::uintptr_t>(from) + bytes);
+}
 
 /// What only some calls need of what crosses: it lies apart, so that others don't touch it.
 struct call_extras {
@@ -288,12 +295,8 @@ class call_caller {
   [[nodiscard]] std::uint32_t level() const noexcept { return message().level(); }
   /// It goes to the shard that has this slot, now or when that has moved.
   void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
-  [[nodiscard]] call_message& message() const noexcept {
-    return *reinterpret_cast<call_message*>(reinterpret_cast<std::uintptr_t>(this) - message_at_ * place_unit);
-  }
-  [[nodiscard]] call_more& more() const noexcept {
-    return *reinterpret_cast<call_more*>(reinterpret_cast<std::uintptr_t>(this) + more_at_ * place_unit);
-  }
+  [[nodiscard]] call_message& message() const noexcept { return part_at<call_message>(this, -int{message_at_}); }
+  [[nodiscard]] call_more& more() const noexcept { return part_at<call_more>(this, more_at_); }
   [[nodiscard]] bool is_one_way() const noexcept { return actions_.one_way; }
   [[nodiscard]] bool has_extras() const noexcept { return marks_.made_extras; }
   /// The record is, but something else of the call is under way.
@@ -421,13 +424,11 @@ class call_caller {
   std::uint16_t more_at_;     // how far more() is
 };
 
-inline call_caller& call_message::caller() const noexcept {
-  return *reinterpret_cast<call_caller*>(reinterpret_cast<std::uintptr_t>(this) + caller_at_ * place_unit);
-}
+inline call_caller& call_message::caller() const noexcept { return part_at<call_caller>(this, caller_at_); }
 inline call_extras& call_message::extras() noexcept { return caller().extras(); }
 inline call_turn& call_message::its_turn() noexcept {
   if (turn_at_ == 0) return extras().turn;
-  return *reinterpret_cast<call_turn*>(reinterpret_cast<std::uintptr_t>(this) + turn_at_ * place_unit);
+  return part_at<call_turn>(this, turn_at_);
 }
 
 [[gnu::always_inline]] inline call_caller::~call_caller() {
