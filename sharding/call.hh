@@ -218,6 +218,12 @@ class call_reply final : public detail::producer<R>, public call_caller {
   }
 };
 
+/// Work whose bounds, or method, are known by its type.
+template <class F>
+concept has_static_bounds = requires { &F::bounds; } && !std::is_member_pointer_v<decltype(&F::bounds)>;
+template <class F>
+concept has_static_number = requires { &F::number; } && !std::is_member_pointer_v<decltype(&F::number)>;
+
 /// F: what is done with the instance, a function that returns future<R>; what else it may have, is looked for where it is used.
 template <class R, class F>
 class call_record final : public call_message {
@@ -272,14 +278,6 @@ class call_record final : public call_message {
   struct plain {};
 
   // Where things are in it, from its begin. What is constant is written with few instructions, so that a call costs little.
-  static constexpr bool has_static_bounds = [] {
-    if constexpr (requires { &F::bounds; }) return !std::is_member_pointer_v<decltype(&F::bounds)>;
-    return false;
-  }();
-  static constexpr bool has_static_number = [] {
-    if constexpr (is_of_method) return !std::is_member_pointer_v<decltype(&F::number)>;
-    return false;
-  }();
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
   static constexpr std::size_t reply_at() noexcept {
@@ -289,8 +287,8 @@ class call_record final : public call_message {
 #pragma GCC diagnostic pop
   static constexpr call_kind kind() noexcept {
     call_kind its{.caller_at = static_cast<std::uint16_t>(reply_at() / place_unit)};
-    if constexpr (has_static_bounds) its.bounds = static_cast<std::uint16_t>(F::bounds);
-    if constexpr (has_static_number) its.counted_at = static_cast<std::uint16_t>(F::number() + 1);
+    if constexpr (has_static_bounds<F>) its.bounds = static_cast<std::uint16_t>(F::bounds);
+    if constexpr (has_static_number<F>) its.counted_at = static_cast<std::uint16_t>(F::number() + 1);
     return its;
   }
   template <class Make, class... A>
@@ -302,8 +300,8 @@ class call_record final : public call_message {
         sizeof(call_record) / place_unit <= UINT16_MAX,
         "the arguments and the result of a call lie in its record, of at most 512 KiB: larger things travel in "
         "containers, buffers or streams");
-    if constexpr (requires { work_.bounds; } && !has_static_bounds) this->has_bounds(work_.bounds);
-    if constexpr (is_of_method && !has_static_number) this->is_of_the_method(work_.number());
+    if constexpr (requires { work_.bounds; } && !has_static_bounds<F>) this->has_bounds(work_.bounds);
+    if constexpr (is_of_method && !has_static_number<F>) this->is_of_the_method(work_.number());
     if constexpr (requires { work_.its_turn; }) {
       static_assert(sizeof(call_message) + sizeof(F) <= UINT8_MAX * alignof(call_turn), "its turn lies near the head");
       this->has_turn_in(work_.its_turn);

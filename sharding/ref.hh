@@ -192,6 +192,16 @@ struct method_call : work_options<Tag> {
   method_body<Tag> body;
 };
 
+/// Makes one, of its arguments.
+template <class Tag>
+struct make_method_call {
+  using packed = typename method_traits<Tag>::arguments;
+  template <class... A>
+  method_call<Tag> operator()(A&&... arguments) const noexcept(std::is_nothrow_constructible_v<packed, A...>) {
+    return {{}, {packed(std::forward<A>(arguments)...)}};
+  }
+};
+
 /// A call that goes to the shard that has a slot.
 template <class Call>
 struct slot_call : Call {
@@ -225,11 +235,8 @@ template <class Tag, class... A>
 auto call_method(service_core* core, shard_id to, duration timeout, A&&... arguments) {
   using traits = method_traits<Tag>;
   if constexpr (!traits::streams) {  // what start_method does, in one step
-    using packed = typename traits::arguments;
-    const auto make = [](auto&&... each) noexcept(std::is_nothrow_constructible_v<packed, decltype(each)...>) {
-      return method_call<Tag>{{}, {packed(std::forward<decltype(each)>(each)...)}};
-    };
-    return start_made_call<typename traits::result>(core, to, timeout, make, std::forward<A>(arguments)...);
+    return start_made_call<typename traits::result>(core, to, timeout, make_method_call<Tag>(),
+                                                    std::forward<A>(arguments)...);
   } else {
     const auto work = [](auto body) noexcept(noexcept(body())) { return method_call<Tag>{{}, body()}; };
     return start_method<Tag>(core, to, timeout, work, std::forward<A>(arguments)...);
