@@ -150,24 +150,23 @@ template <bool InTurn>
   if (context == nullptr || (InTurn && site.closed)) [[unlikely]]
     return {};
   method_stats& counts = site.methods[counted_at_];
+  if (!counts.timed.passes()) [[unlikely]]
+    return {};
   state now = served_on_loan;
+  const call_values values{.deadline = deadline_, .depth = depth_};
+  // Before a turn is taken: that may allocate, so have memory reclaimed, by work that would take a spare context.
+  context_ptr::lend(*context, values, 0);
   if constexpr (InTurn) {
-    turns* bounds = site.turns_of(bounds_);
-    if (!counts.timed.passes()) [[unlikely]]
-      return {};
-    if (bounds != nullptr) {
+    if (turns* bounds = site.turns_of(bounds_)) {
       if (!has_free_turn(*bounds)) {
+        context_ptr::set_free(*context);
         counts.timed.has_not_passed();
         return {};
       }
       now.turn = place::has_turn;
+      context_ptr::lend(*context, values, its_turn().id);
     }
-  } else {
-    if (!counts.timed.passes()) [[unlikely]]
-      return {};
   }
-  context_ptr::lend(*context, {.deadline = deadline_, .depth = depth_},
-                    InTurn && now.turn == place::has_turn ? its_turn().id : 0);
   here.context = context;
   ++site.serving;
   now_.is = now;
