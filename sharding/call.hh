@@ -8,8 +8,8 @@
 // The record is at once the message, the producer of the caller's future, the timer of its deadline and the
 // task that waits for the handler, so a call allocates one pooled block on the caller's shard, which is
 // freed there too. Who owns it: the caller until it is sent, the callee until it sends it back.
-// Layout: what both shards touch comes first (call_message, the work, call_outcome), so that a call with small arguments moves
-// two or three cache lines between the cores, there and back; what only the caller touches comes after it (call_reply).
+// Layout: what a plain call needs comes first (call_message, the work, call_reply, a small outcome), so that one with small
+// arguments moves two cache lines between the cores, there and back; what only some need comes after it (call_more).
 // What depends on the type of the work alone is little code; the rest is of the result's type, or of none.
 // The callee's side begins with the record in the run queue of the callee: calls that have expired or were given up are
 // not started. Who gives a call up, by deadline or cancellation, has its outcome at once; a note follows the record on
@@ -233,7 +233,7 @@ class call_record final : public call_message {
   static constexpr bool needs_turn = requires(F& f) { f.its_turn; };
   static_assert(!is_one_way || std::is_void_v<R>, "nobody waits for the result of a one-way message");
 
-  /// Larger records may be none of the shard's lists'.
+  /// Larger records may be in none of the shard's lists. The rest is for what lies between the parts.
   static constexpr std::size_t plain_bytes_max =
       block_pool::pooled_bytes_max - sizeof(call_message) - sizeof(call_reply<R>) - sizeof(call_more) - 64;
   /// Nothing but its context and how busy its way is can make it other than plain.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// The two parts of a call's record that are the same for calls of all types. Internal to atoll; call.hh has the whole.
+// The parts of a call's record that are the same for calls of all types. Internal to atoll; call.hh has the whole.
 //
-// call_message is what both shards touch, call_caller what only the caller's does, but for the extras and the note, which travel.
+// call_message is what both shards touch; call_caller what the caller's needs of each call, and call_more what it needs of some, but for
+// the extras, the note and the times of the callee, which travel.
 // Each side looks first whether the call is plain, which most are (docs/adr/0010-plain-calls.md): what it may have beside is made,
 // looked at and ended in functions of its own.
 // Shard rules: who has the record writes call_message and the extras; the caller writes call_caller at any time.
@@ -284,7 +285,7 @@ struct call_more {
   };
 };
 
-/// The part that only the caller's shard touches, but for the extras and the note, which travel.
+/// The part that only the caller's shard touches, but for the mark of extras.
 class call_caller {
  public:
   /// The place in an outbox of a call of the first level.

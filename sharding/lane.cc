@@ -29,14 +29,13 @@ lane::~lane() {
   if (ring* lines = ring_.load(std::memory_order_relaxed)) ::munmap(lines, sizeof(ring));
 }
 
-bool lane::push_slowly(task& t) noexcept {
+void lane::push_slowly(task& t) noexcept {
   if (in_batch_ < batch) {
     batch_[in_batch_++] = &t;
   } else {
     behind_.push(t);
     ++behind_count_;
   }
-  return true;
 }
 
 void lane::move_up(std::size_t n) noexcept {

@@ -39,10 +39,12 @@ class lane {
   /// So many tasks should be published without waiting for more: two lines are fetched in little more time than one.
   static constexpr std::size_t batch = 2 * tasks_a_line;
 
-  /// Appends a task; it travels with the next publish(). True where there is something to do for that: it is the first one since
-  /// then, or fills the batch.
-  bool push(task& t) noexcept { return !push_quickly(t) && push_slowly(t); }
-  /// False where push() would give true, and nothing has changed.
+  /// Appends a task; it travels with the next publish().
+  void push(task& t) noexcept {
+    if (!push_quickly(t)) push_slowly(t);
+  }
+  /// The same where nothing has to be done for that. False, and nothing has changed, where it would be the first one since then, or fill
+  /// the batch.
   bool push_quickly(task& t) noexcept {
     const std::size_t before = in_batch_;
     if (before - 1 >= batch - 2) [[unlikely]]
@@ -86,7 +88,7 @@ class lane {
   /// The receiver has asked for the tasks of so many lines, at most, before it takes the first one.
   static constexpr std::size_t lines_ahead = 4;
 
-  bool push_slowly(task& t) noexcept;
+  void push_slowly(task& t) noexcept;
   /// The first n of the batch are gone: the others move up, and those behind it into it.
   void move_up(std::size_t n) noexcept;
   [[nodiscard]] static bool ask(const line& l) noexcept;

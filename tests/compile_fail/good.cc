@@ -5,6 +5,7 @@
 #include <atoll/rpc/codec.hh>
 #include <atoll/sharding/sharded.hh>
 
+#include <array>
 #include <string>
 
 namespace demo {
@@ -29,6 +30,14 @@ atoll::future<entry> call_a_shard(atoll::sharded_ref<store> store) { return stor
 atoll::future<> call(atoll::shard_ref<store> store, entry value) { return store.put(std::move(value)); }
 
 atoll::future<> by_value(std::string) { co_return; }
+
+class disk {
+ public:
+  atoll::future<> write(std::array<char, 511 * 1024> sector);  // 512 would be too large
+};
+ATOLL_SERVICE(disk, "demo.v1.Disk", ATOLL_METHOD(write, sector));
+
+atoll::future<> call(atoll::shard_ref<disk> one) { return one.write({}); }
 
 std::optional<atoll::error> encode(std::string& out, const entry& value) { return atoll::encode_message(out, value); }
 

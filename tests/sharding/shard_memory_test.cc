@@ -8,7 +8,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <new>
 #include <string>
@@ -18,6 +20,7 @@
 #include <atoll/actors/memory/shard_memory.hh>
 #include <atoll/actors/metrics/metrics.hh>
 #include <atoll/sharding/memory_ranges.hh>
+#include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
@@ -164,6 +167,86 @@ ATOLL_BOUNDED_TEST(allocations_within_a_reclaimer_fail_at_once) {
   EXPECT_EQ(asked, 1);
   EXPECT_EQ(failed, 1);
   co_return;
+}
+
+/// Serves the messages of each key one at a time: each new key needs memory.
+class ledger {
+ public:
+  future<int> write(std::uint64_t /*key*/) { return atoll::make_ready_future<int>(++written_); }
+
+ private:
+  int written_ = 0;
+};
+ATOLL_SERVICE(ledger, "test.shard_memory.Ledger",
+              ATOLL_METHOD_WITH((.concurrency = 1, .queue = 20, .per_key = true), write, key(key)));
+
+/// Uses up a shard's memory but for a reserve. The reclaimer gives of that, and takes a context, as work does that it begins.
+class hungry {
+ public:
+  hungry() {
+    taken_.reserve(reserve_blocks);
+    blocks reserve;
+    for (std::size_t i = 0; i < reserve_blocks; ++i)
+      reserve.push_back(std::make_unique_for_overwrite<char[]>(10'000));  // NOLINT
+    std::size_t bytes = 10'000;
+    for (auto& each : kept_) {
+      fill(each, bytes);
+      bytes = std::max<std::size_t>(bytes / 2, 16);
+    }
+    reserve_ = std::move(reserve);
+  }
+
+  [[nodiscard]] int asked() const noexcept { return asked_; }
+  [[nodiscard]] bool has_what_it_took() const noexcept {
+    return std::ranges::all_of(taken_, [this](const atoll::context_ptr& each) {
+      return each->values().deadline == deadline_ && each->values().depth == 7;
+    });
+  }
+
+ private:
+  static constexpr std::size_t reserve_blocks = 60;
+
+  std::size_t give() noexcept {
+    if (reserve_.empty()) return 0;
+    ++asked_;
+    reserve_.pop_back();
+    try {
+      taken_.push_back(atoll::context_ptr::make({.deadline = deadline_, .depth = 7}));
+    } catch (const std::bad_alloc&) {
+      return 10'000;  // there is none to be had without an allocation, as it should be
+    }
+    return 10'000;
+  }
+
+  std::array<blocks, 12> kept_;
+  blocks reserve_;
+  std::vector<atoll::context_ptr> taken_;
+  atoll::time_point deadline_ = atoll::mono_now() + std::chrono::hours(1);
+  int asked_ = 0;
+  atoll::reclaimer reclaims_{[this](std::size_t) { return give(); }};
+};
+
+ATOLL_BOUNDED_TEST(a_reclaimer_takes_no_context_from_a_call_that_begins) {
+  constexpr std::uint64_t keys = 1000;
+  atoll::sharded<ledger> ledgers;
+  co_await ledgers.start();
+  const auto other = ledgers.at(1);
+  EXPECT_EQ(co_await other.write(0), 1);  // its shard has a spare context from now on
+  std::unique_ptr<hungry> there;
+  co_await atoll::submit_to(1, [&there] { there = std::make_unique<hungry>(); });
+  int served = 1;
+  for (std::uint64_t key = 1; key <= keys; ++key) {
+    const auto written = co_await as_result(other.write(key));
+    if (!written) continue;
+    EXPECT_EQ(*written, ++served);
+  }
+  EXPECT_GT(served, 1);
+  co_await atoll::submit_to(1, [&there] {
+    EXPECT_GT(there->asked(), 0);
+    EXPECT_TRUE(there->has_what_it_took()) << "a context of somebody's was lent to a call";
+    there.reset();
+  });
+  co_await ledgers.stop();
 }
 
 ATOLL_BOUNDED_TEST(the_free_lists_are_the_first_to_go) {
