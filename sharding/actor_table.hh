@@ -145,7 +145,44 @@ class actor_table_base {
   std::unique_ptr<metrics> metrics_;
 };
 
-/// Finds by key and hash together: the key is hashed once, where it is called.
+/// A key on its way, with its hash: it is hashed once, where it is called. A number is hashed anew, which is less than to carry that.
+template <class Key>
+class carried_key {
+ public:
+  carried_key(Key key, std::uint64_t hash) noexcept(std::is_nothrow_move_constructible_v<Key>)
+      : key_(std::move(key)), hash_(hash) {}
+  [[nodiscard]] const Key& key() const noexcept { return key_; }
+  [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+  /// Of the turns of a key.
+  [[nodiscard]] std::uint64_t line() const noexcept { return hash_; }
+  /// Two keys may have one hash.
+  [[nodiscard]] bool is_of_line(const Key& of_the_line) const noexcept { return key_ == of_the_line; }
+
+ private:
+  Key key_;
+  std::uint64_t hash_;
+};
+template <std::integral Key>
+class carried_key<Key> {
+ public:
+  carried_key(Key key, std::uint64_t /*hash*/) noexcept : key_(key) {}
+  [[nodiscard]] const Key& key() const noexcept { return key_; }
+  [[nodiscard]] std::uint64_t hash() const noexcept { return key_hash(key_); }
+  [[nodiscard]] std::uint64_t line() const noexcept { return static_cast<std::uint64_t>(key_); }
+  [[nodiscard]] bool is_of_line(Key /*of_the_line*/) const noexcept { return true; }
+
+ private:
+  Key key_;
+};
+
+/// What the call of an actor has where that lives.
+struct actor_call_at_callee {
+  call_turn its_turn;
+  actor_table_base* table;
+  actor_entry* entry;  // while it serves the call
+};
+
+/// Finds by key and hash together.
 template <class Key>
 struct hashed_key {
   const Key& key;
@@ -193,28 +230,28 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
           std::apply([&place](const A&... a) { place.emplace(arrive(a)...); }, values);
         }) {}
 
-  /// Serves a call that has the key's turn. The call stays where it is until it is told that it has ended.
+  /// Serves a call that has the key's turn. The call, and what it has there, stay where they are until it is told that it has ended.
   template <class R, class Call>
-  future<R> serve(Call& call) {
+  future<R> serve(Call& call, actor_call_at_callee& at_callee) {
     if (stopping()) [[unlikely]]
       return make_failed_future<R>(is_stopping());
     // The key's line knows its actor, but for two keys with one hash.
-    auto* last = static_cast<entry*>(call.its_turn.line->kept);
-    if (last != nullptr && *last->key == call.actor_key) [[likely]]
-      return serve_active<R>(*last, call);
-    const auto at = entries_.find(hashed_key<key_type>{call.actor_key, call.hash});
-    if (at == entries_.end()) return activate_and_serve<R>(*this, call);
-    return serve_active<R>(at->second, call);
+    auto* last = static_cast<entry*>(at_callee.its_turn.line->kept);
+    if (last != nullptr && call.actor.is_of_line(*last->key)) [[likely]]
+      return serve_active<R>(*last, call, at_callee);
+    const auto at = entries_.find(hashed_key<key_type>{call.actor.key(), call.actor.hash()});
+    if (at == entries_.end()) return activate_and_serve<R>(*this, call, at_callee);
+    return serve_active<R>(at->second, call, at_callee);
   }
 
   /// The actors of a slot leave: it moves, and no messages for it are under way.
   future<> export_slot(slot_id slot) { return empty_slot(*this, slot); }
 
   /// The line is that of the key, whose turn the call has.
-  future<> leave(const key_type& key, std::uint64_t hash, turn_line& line) {
-    const auto at = entries_.find(hashed_key<key_type>{key, hash});
+  future<> leave(const carried_key<key_type>& actor, turn_line& line) {
+    const auto at = entries_.find(hashed_key<key_type>{actor.key(), actor.hash()});
     if (at == entries_.end() || !at->second.is_leaving()) return make_ready_future();
-    return deactivate(*this, at->second, key, line);
+    return deactivate(*this, at->second, actor.key(), line);
   }
 
  private:
@@ -224,16 +261,17 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   };
 
   template <class R, class Call>
-  future<R> serve_active(entry& e, Call& call) {
-    call.its_turn.line->kept = &e;
+  future<R> serve_active(entry& e, Call& call, actor_call_at_callee& at_callee) {
+    at_callee.its_turn.line->kept = &e;
     begin_use(e);
-    call.served_by(*this, e);
+    at_callee.table = this;
+    at_callee.entry = &e;
     return call.serve(*e.actor);
   }
 
   template <class R, class Call>
-  static future<R> activate_and_serve(actor_table& self, Call& call) {
-    const auto [at, made] = self.entries_.try_emplace(call.actor_key);
+  static future<R> activate_and_serve(actor_table& self, Call& call, actor_call_at_callee& at_callee) {
+    const auto [at, made] = self.entries_.try_emplace(call.actor.key());
     entry& e = at->second;
     e.key = &at->first;
     self.begin_activation();
@@ -241,12 +279,12 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     auto up = co_await as_result(invoke_safely(begin));
     if (!up) {
       self.activation_failed();
-      self.entries_.erase(call.actor_key);
+      self.entries_.erase(call.actor.key());
       co_await fail(std::move(up).error());
     }
     self.activated(e);
     if (const error* gave_up = cancellation()) co_await fail(*gave_up);
-    co_return co_await or_fail(self.template serve_active<R>(e, call));
+    co_return co_await or_fail(self.template serve_active<R>(e, call, at_callee));
   }
   future<> bring_up(entry& e) {
     construct_(e.actor);
@@ -304,17 +342,19 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   }
 
   struct leave_call {
-    future<> operator()(void* instance) {
-      return static_cast<actor_table*>(instance)->leave(actor_key, hash, *its_turn.line);
+    struct at_callee {
+      call_turn its_turn;
+    };
+    void arrives(at_callee& there) const noexcept { there.its_turn.key = actor.line(); }
+    future<> operator()(void* instance, at_callee& there) {
+      return static_cast<actor_table*>(instance)->leave(actor, *there.its_turn.line);
     }
-    [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
+    void ended(at_callee& /*there*/) const noexcept {}
     void in_record(call_message& message, call_caller& /*caller*/) noexcept {
       if (hold != 0) message.is_for_slot(hold);
     }
-    key_type actor_key;
-    std::uint64_t hash;
+    carried_key<key_type> actor;
     std::uint64_t hold;  // a move of the actor's slot may wait for it; 0: without slots
-    call_turn its_turn;
   };
   void end_streams() noexcept override { this->core_->end_streams(); }
   void end_calls() noexcept override { this->core_->end_calls(); }
@@ -325,7 +365,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     if constexpr (options_of_service<Actor>().slots != 0) {
       hold = hold_of_move(*this->core_, place_of_key(*this->core_, hash).slot);
     }
-    leave_call call{*e.key, hash, hold, {}};
+    leave_call call{carried_key<key_type>(*e.key, hash), hold};
     return start_call<void>(this->core_, this_shard_id(), no_timeout, std::move(call));
   }
 

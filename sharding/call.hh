@@ -224,13 +224,28 @@ concept has_static_bounds = requires { &F::bounds; } && !std::is_member_pointer_
 template <class F>
 concept has_static_number = requires { &F::number; } && !std::is_member_pointer_v<decltype(&F::number)>;
 
+/// Work that has a turn of its callee always, and more there that the caller doesn't touch: `at_callee`, which has `its_turn` and no
+/// constructors. The work is told of it: arrives(it), each time that the call's task begins; operator()(instance, it); ended(it).
+template <class F>
+concept keeps_at_callee = requires { typename F::at_callee; };
+template <class F>
+struct type_at_callee {
+  struct type {};
+};
+template <keeps_at_callee F>
+struct type_at_callee<F> {
+  using type = typename F::at_callee;
+};
+template <class F>
+using kept_at_callee = typename type_at_callee<F>::type;
+
 /// F: what is done with the instance, a function that returns future<R>; what else it may have, is looked for where it is used.
 template <class R, class F>
 class call_record final : public call_message {
  public:
   static constexpr bool is_one_way = requires { requires F::one_way; };
   static constexpr bool is_of_method = requires(F& f) { f.number(); };
-  static constexpr bool needs_turn = requires(F& f) { f.its_turn; };
+  static constexpr bool needs_turn = keeps_at_callee<F>;
   static_assert(!is_one_way || std::is_void_v<R>, "nobody waits for the result of a one-way message");
 
   /// Larger records may be in none of the shard's lists. The rest is for what lies between the parts.
@@ -284,9 +299,13 @@ class call_record final : public call_message {
     return offsetof(call_record, reply_) + sizeof(detail::producer<R>);
   }
   static constexpr std::size_t more_at() noexcept { return offsetof(call_record, more_); }
+  static constexpr std::size_t turn_at() noexcept {
+    return offsetof(call_record, at_callee_) + offsetof(kept_at_callee<F>, its_turn);
+  }
 #pragma GCC diagnostic pop
   static constexpr call_kind kind() noexcept {
     call_kind its{.caller_at = static_cast<std::uint16_t>(reply_at() / place_unit)};
+    if constexpr (keeps_at_callee<F>) its.turn_at = static_cast<std::uint16_t>(turn_at() / place_unit);
     if constexpr (has_static_bounds<F>) its.bounds = static_cast<std::uint16_t>(F::bounds);
     if constexpr (has_static_number<F>) its.counted_at = static_cast<std::uint16_t>(F::number() + 1);
     return its;
@@ -302,13 +321,7 @@ class call_record final : public call_message {
         "containers, buffers or streams");
     if constexpr (requires { work_.bounds; } && !has_static_bounds<F>) this->has_bounds(work_.bounds);
     if constexpr (is_of_method && !has_static_number<F>) this->is_of_the_method(work_.number());
-    if constexpr (requires { work_.its_turn; }) {
-      static_assert(sizeof(call_message) + sizeof(F) <= UINT8_MAX * alignof(call_turn), "its turn lies near the head");
-      this->has_turn_in(work_.its_turn);
-      work_.its_turn.key = work_.key();
-    } else if constexpr (requires { work_.key(); }) {
-      this->has_key(work_.key());
-    }
+    if constexpr (!keeps_at_callee<F> && requires { work_.key(); }) this->has_key(work_.key());
   }
   template <class Make, class... A>
   call_record(const shard& here, service_core* core, shard_id to, Make& make, A&&... arguments)
@@ -323,6 +336,7 @@ class call_record final : public call_message {
     if constexpr (requires { requires F::has_group; }) {
       if (self.changes_group()) return;
     }
+    if constexpr (keeps_at_callee<F>) self.work_.arrives(self.at_callee_);
     begun its;
     if constexpr (is_of_method) its = needs_turn ? self.begin_in_turn(here) : self.begin(here);
     if (its.counts == nullptr) [[unlikely]] {
@@ -336,7 +350,7 @@ class call_record final : public call_message {
     bool there = true;
     here.work = &detail::name_of_work<F>;
     try {
-      future<R> f = self.work_(its.instance);
+      future<R> f = self.serve(its.instance);
       there = self.outcome_.take(self, f);
     } catch (...) {
       self.outcome_.fail_with_exception(self);
@@ -346,6 +360,13 @@ class call_record final : public call_message {
       return self.end(here, its.counts);
     self.task::run = &finish;
   }
+  [[gnu::always_inline]] future<R> serve(void* instance) {
+    if constexpr (keeps_at_callee<F>) {
+      return work_(instance, at_callee_);
+    } else {
+      return work_(instance);
+    }
+  }
   static void finish(task* t) noexcept {
     auto& self = *static_cast<call_record*>(t);
     self.outcome_.take_kept(self);
@@ -354,9 +375,15 @@ class call_record final : public call_message {
   /// `plain`: where begin() said so, and it has not waited.
   [[gnu::always_inline]] void end(shard& here, method_stats* plain) noexcept {
     // Work that wants to know when it has ended is told, before its turn ends.
-    if constexpr (requires { work_.ended(); }) work_.ended();
-    if (plain != nullptr && outcome_.has_value()) [[likely]]
+    if constexpr (keeps_at_callee<F>) {
+      work_.ended(at_callee_);
+    } else if constexpr (requires { work_.ended(); }) {
+      work_.ended();
+    }
+    if (plain != nullptr && outcome_.has_value()) [[likely]] {
+      if constexpr (needs_turn) return send_back_in_turn(here, *plain, &complete);
       return send_back_plain(here, *plain, &complete);
+    }
     send_back(here, outcome_.code(), &complete);
   }
   static void complete(task* t) noexcept {
@@ -384,6 +411,8 @@ class call_record final : public call_message {
   call_reply<R> reply_;
   call_outcome<R> outcome_;
   call_more more_;
+  // Apart from what the caller touches.
+  [[no_unique_address]] kept_at_callee<F> at_callee_;
 };
 
 /// What start_made_call() does for calls that may not be plain.

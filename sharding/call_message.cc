@@ -138,6 +138,18 @@ void call_message::served_on() noexcept {
   if (core_ != nullptr) --core_->here().stats->method(method()).serving;
 }
 
+[[gnu::always_inline]] inline bool call_message::has_free_turn(turns& bounds, shard& here) noexcept {
+  if (turn_at_ != 0) [[likely]]
+    return bounds.enter_free(its_turn(), here);
+  return has_free_turn_in_extras(bounds, here);
+}
+bool call_message::has_free_turn_in_extras(turns& bounds, shard& here) noexcept {
+  call_turn its{.key = key_of_turn(), .id = 0, .line = nullptr};
+  if (!bounds.enter_free(its, here)) return false;
+  its_turn() = its;
+  return true;
+}
+
 template <bool InTurn>
 [[gnu::always_inline]] inline call_message::begun call_message::begin_plain(shard& here) noexcept {
   // New here, with nothing to look at, with its turn free where it needs one, and not measured.
@@ -153,18 +165,17 @@ template <bool InTurn>
   if (!counts.timed.passes()) [[unlikely]]
     return {};
   state now = served_on_loan;
-  const call_values values{.deadline = deadline_, .depth = depth_};
   // Before a turn is taken: that may allocate, so have memory reclaimed, by work that would take a spare context.
-  context_ptr::lend(*context, values, 0);
+  context_ptr::lend(*context, {.deadline = deadline_, .depth = depth_});
   if constexpr (InTurn) {
     if (turns* bounds = site.turns_of(bounds_)) {
-      if (!has_free_turn(*bounds)) {
+      if (!has_free_turn(*bounds, here)) [[unlikely]] {
         context_ptr::set_free(*context);
         counts.timed.has_not_passed();
         return {};
       }
       now.turn = place::has_turn;
-      context_ptr::lend(*context, values, its_turn().id);
+      context_ptr::lent_has_turn(*context, its_turn().id);
     }
   }
   here.context = context;
@@ -175,19 +186,6 @@ template <bool InTurn>
 
 call_message::begun call_message::begin(shard& here) noexcept { return begin_plain<false>(here); }
 call_message::begun call_message::begin_in_turn(shard& here) noexcept { return begin_plain<true>(here); }
-
-bool call_message::has_free_turn(turns& bounds) noexcept {
-  try {
-    if (turn_at_ != 0) [[likely]]
-      return bounds.enter_free(its_turn());
-    call_turn its{.key = key_of_turn()};
-    if (!bounds.enter_free(its)) return false;
-    its_turn() = its;
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;  // it is refused, then
-  }
-}
 
 call_message::arrival call_message::arrive(shard& here, void*& instance) noexcept {
   service_core::site* site = core_ == nullptr ? nullptr : &core_->on(here);

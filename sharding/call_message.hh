@@ -19,6 +19,7 @@
 #include <atoll/actors/future/cancel.hh>
 #include <atoll/actors/reactor/timer_queue.hh>
 #include <atoll/sharding/key_hash.hh>
+#include <atoll/sharding/turns.hh>
 
 namespace atoll_root::atoll {
 
@@ -28,9 +29,7 @@ class call_streams_base;
 class outbox;
 class service_core;
 class slot_map;
-class turns;
 struct method_stats;
-struct turn_line;
 
 /// Stands for "no timeout but the one of the context".
 inline constexpr duration no_timeout = duration::max();
@@ -58,15 +57,6 @@ struct call_hook final : Hook {
   call_caller& call;
 };
 
-/// Where a call that has to have a turn keeps what it is about. Work that always has one has this as `its_turn`, next to its
-/// arguments; for others it is among the extras.
-struct call_turn {
-  std::uint64_t key = 0;  // where there are bounds per key
-  // The callee's.
-  std::uint64_t id = 0;       // of the turn that it has
-  turn_line* line = nullptr;  // where it has one, or waits for it
-};
-
 /// The parts of a record know how far apart they are, in these units.
 inline constexpr std::size_t place_unit = 8;
 inline std::size_t bytes_between(const void* from, const void* to) noexcept {
@@ -83,7 +73,7 @@ Part& part_at(const void* from, std::int32_t units) noexcept {
 /// What only some calls need of what crosses: it lies apart, so that others don't touch it.
 struct call_extras {
   std::uint64_t trace_id = 0;
-  call_turn turn;
+  call_turn turn{};
   std::uint64_t slot = 0;  // what slot_map::hold_of() says, of a call by slot
   std::shared_ptr<const serial_hold> holders;
   std::optional<error> refusal;  // the callee's: why it was not served
@@ -94,6 +84,7 @@ struct call_kind {
   std::uint16_t bounds = 0;      // whose hold: 0 the service's, n those of method n - 1
   std::uint16_t counted_at = 0;  // in service_stats::all()
   std::uint16_t caller_at = 0;   // how far its call_caller is from its begin
+  std::uint16_t turn_at = 0;     // how far its call_turn is; 0: it is among the extras
 };
 
 /// The part of a call that both shards touch.
@@ -134,6 +125,7 @@ class call_message : public task {
         bounds_(kind.bounds),
         counted_at_(kind.counted_at),
         caller_at_(kind.caller_at),
+        turn_at_(kind.turn_at),
         core_(core) {
     task::ordered = true;
   }
@@ -144,10 +136,6 @@ class call_message : public task {
     if (here.context != nullptr) take_over(*here.context, one_way);
   }
   void has_key(std::uint64_t hash) noexcept;
-  /// Of work that has its turn, and the key in it, in the record: where.
-  void has_turn_in(call_turn& place) noexcept {
-    turn_at_ = static_cast<std::uint8_t>(bytes_between(this, &place) / place_unit);
-  }
   // Where its kind doesn't say so.
   void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
   void is_of_the_method(std::size_t method) noexcept { counted_at_ = static_cast<std::uint16_t>(method + 1); }
@@ -179,6 +167,8 @@ class call_message : public task {
   void send_back(shard& here, status_code outcome, task::run_function* complete) noexcept;
   /// The same of one that has begun as a plain one, has not waited and gave a value.
   void send_back_plain(shard& here, method_stats& counts, task::run_function* complete) noexcept;
+  /// The same of one that began in its turn.
+  void send_back_in_turn(shard& here, method_stats& counts, task::run_function* complete) noexcept;
 
  private:
   friend class call_caller;
@@ -217,15 +207,14 @@ class call_message : public task {
   begun begin_plain(shard& here) noexcept;
   template <bool InTurn>
   void send_plain_back(shard& here, method_stats& counts, task::run_function* complete) noexcept;
-  void send_back_in_turn(shard& here, method_stats& counts, task::run_function* complete) noexcept;
-  bool has_free_turn(turns& bounds) noexcept;
+  bool has_free_turn(turns& bounds, shard& here) noexcept;
+  bool has_free_turn_in_extras(turns& bounds, shard& here) noexcept;
   [[nodiscard]] std::uint64_t key_of_turn() noexcept;
   arrival refuse(error why) noexcept;
   arrival take_turn(turns& bounds);
   void is_timed_for(std::uint32_t weight) noexcept;
   void goes_back(shard& here, task::run_function* complete) noexcept;
 
-  std::uint8_t turn_at_ = 0;  // how far its_turn() is from here; 0: it is among the extras
   std::uint16_t from_;
   std::uint16_t to_;
   std::uint16_t depth_ = 1;
@@ -236,6 +225,7 @@ class call_message : public task {
     status_code given_up = status_code::ok;  // by the caller, before it was started
   } now_;
   std::uint16_t caller_at_;
+  std::uint16_t turn_at_;
   service_core* core_;  // null: the call is to the shard itself
   time_point deadline_ = never;
 };

@@ -71,19 +71,19 @@ struct actor_call : work_options<Tag> {
   static constexpr work_name name_of_work() { return name_of_method<Tag>; }
   static_assert(traits::options.concurrency == 0, "an actor serves one message at a time, of all methods");
 
-  future<result> operator()(void* instance) {
-    return static_cast<actor_table<Actor>*>(instance)->template serve<result>(*this);
+  using at_callee = actor_call_at_callee;
+  void arrives(at_callee& there) const noexcept {
+    there.its_turn.key = actor.line();
+    there.entry = nullptr;
+  }
+  future<result> operator()(void* instance, at_callee& there) {
+    return static_cast<actor_table<Actor>*>(instance)->template serve<result>(*this, there);
   }
   future<result> serve(Actor& here) { return body(here); }
-  [[nodiscard]] std::uint64_t key() const noexcept { return hash; }
-  void served_by(actor_table_base& where, actor_entry& who) noexcept {
-    table = &where;
-    entry = &who;
-  }
   /// From the call's record, before the next message has its turn.
-  void ended() noexcept {
+  void ended(at_callee& there) noexcept {
     if constexpr (traits::streams) body.ended();
-    if (entry != nullptr) table->end_use(*entry);
+    if (there.entry != nullptr) there.table->end_use(*there.entry);
   }
   void in_record(call_message& message, call_caller& caller) noexcept
     requires(traits::streams)
@@ -91,12 +91,8 @@ struct actor_call : work_options<Tag> {
     body.in_record(message, caller);
   }
 
-  typename Actor::key_type actor_key;
-  std::uint64_t hash;
+  carried_key<typename Actor::key_type> actor;
   method_body<Tag> body;
-  actor_table_base* table = nullptr;
-  actor_entry* entry = nullptr;  // while it serves the call
-  call_turn its_turn;
 };
 
 }  // namespace detail
@@ -133,7 +129,7 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
     const auto hash = key_hash(key_);
     const auto work = [this,
                        hash](auto body) noexcept(noexcept(body())&& std::is_nothrow_copy_constructible_v<key_type>) {
-      return detail::actor_call<Actor, Tag>{{}, key_, hash, body(), nullptr, nullptr, {}};
+      return detail::actor_call<Actor, Tag>{{}, detail::carried_key<key_type>(key_, hash), body()};
     };
     return detail::start_by_hash<Tag, has_slots>(core_, hash, timeout_, work, std::forward<A>(arguments)...);
   }

@@ -2,46 +2,37 @@
 // Copyright the Atoll authors
 #include <atoll/sharding/turns.hh>
 
-#include <atoll/actors/reactor/points.hh>
+#include <new>
+
 #include <atoll/sharding/call_message.hh>
 
 namespace atoll_root::atoll {
-namespace {
 
-/// Ids of turns: unique in the process while it lives.
-std::uint64_t next_hold() noexcept {
-  shard& s = this_shard();
-  return (std::uint64_t{s.id} << 48) | ++s.turns_taken;
+turn_line* turns::find_line(std::uint64_t key) noexcept {
+  try {
+    if (recent_ == nullptr) recent_ = std::make_unique<lines_used_last>();
+    turn_line& found = lines_[key];
+    found.key = key;
+    return recent(key) = &found;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
-}  // namespace
-
-std::uint64_t turns::take(turn_line& l) noexcept {
-  ++l.running;
-  return l.hold = next_hold();
-}
-
-bool turns::has_free(const turn_line& l) const noexcept {
-  // Nobody overtakes those that have been called.
-  const std::uint32_t most = options_.concurrency + (ATOLL_MUTANT(9) && l.waiting > 2 ? 1 : 0);
-  return l.running < most && l.called == 0;
-}
-
-bool turns::enter_free(call_turn& its) {
-  turn_line& l = line_of(its.key);
-  if (!has_free(l)) return false;
-  l.of = this;
-  its.line = &l;
-  its.id = take(l);
-  return true;
+void turns::forget(std::uint64_t key) noexcept {
+  turn_line*& last = recent(key);
+  if (last != nullptr && last->key == key) last = nullptr;
+  lines_.erase(key);
 }
 
 turns::entry turns::enter(call_message& call, std::uint64_t key) {
-  turn_line& l = line_of(key);
+  turn_line* const found = line_of(key);
+  if (found == nullptr) throw std::bad_alloc();
+  turn_line& l = *found;
   l.of = this;
   call.is_in_line(l);
   if (has_free(l)) {
-    call.has_turn(take(l));
+    call.has_turn(take(l, this_shard()));
     return entry::taken;
   }
   if (options_.concurrency == 1 && holds(call.holders(), l.hold)) return entry::holds_it_itself;
@@ -58,19 +49,13 @@ void turns::arrived(turn_line& l) noexcept {
   call_next(l);
 }
 
-void turns::leave(call_turn& its) noexcept {
-  turn_line& l = *its.line;
-  --l.running;
-  if (!l.queue.empty()) call_next(l);
-  if (lines_.size() > lines_kept && l.running == 0) lines_.erase(its.key);
-}
-
 void turns::forget_kept() noexcept {
   one_.kept = nullptr;
   for (auto& [key, l] : lines_) l.kept = nullptr;
 }
 
 void turns::call_next(turn_line& l) noexcept {
+  shard& here = this_shard();
   while (l.running < options_.concurrency && !l.queue.empty()) {
     auto& next = static_cast<call_message&>(l.queue.pop());
     if (next.is_given_up()) {
@@ -80,7 +65,7 @@ void turns::call_next(turn_line& l) noexcept {
       --l.waiting;
       --waiting_;
       ++l.called;
-      next.has_turn(take(l));
+      next.has_turn(take(l, here));
     }
     schedule(next);
   }

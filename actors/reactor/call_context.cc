@@ -17,7 +17,7 @@ context_ptr context_ptr::make(const call_values& values) {
   if (values.is_default()) return {};
   if (shard* s = detail::current_shard) {
     if (call_context* spare = spare_of(*s)) {
-      lend(*spare, values, 0);
+      lend(*spare, values);
       return keep_lent(*s);
     }
   }

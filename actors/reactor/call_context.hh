@@ -88,8 +88,10 @@ class context_ptr {
   // The context that a shard keeps for the next: most calls need one only while their task runs.
   /// It, where it may be lent; else null.
   [[nodiscard]] static inline call_context* spare_of(const shard& s) noexcept;
-  /// Lends it to a call with these values that has this turn, 0 for none. It stays the shard's.
-  static inline void lend(call_context& spare, const call_values& values, std::uint64_t turn) noexcept;
+  /// Lends it to a call with these values that holds nothing. It stays the shard's.
+  static inline void lend(call_context& spare, const call_values& values) noexcept;
+  /// That call has this turn.
+  static inline void lent_has_turn(call_context& lent, std::uint64_t turn) noexcept;
   /// What was lent is the caller's from now on.
   static inline context_ptr keep_lent(shard& s) noexcept;
   /// Whether what is lent is the shard's alone, and has been looked at only: ending the loan is then setting it free.

@@ -180,12 +180,13 @@ inline call_context* context_ptr::spare_of(const shard& s) noexcept {
   return spare != nullptr && spare->references_ == 0 ? spare : nullptr;
 }
 
-inline void context_ptr::lend(call_context& spare, const call_values& values, std::uint64_t turn) noexcept {
+inline void context_ptr::lend(call_context& spare, const call_values& values) noexcept {
   spare.references_ = 1;
   spare.touched_ = false;
   spare.values_ = values;
-  spare.own_holds_ = {turn, 0};
+  spare.own_holds_ = {};
 }
+inline void context_ptr::lent_has_turn(call_context& lent, std::uint64_t turn) noexcept { lent.own_holds_.turn = turn; }
 
 inline context_ptr context_ptr::keep_lent(shard& s) noexcept {
   context_ptr kept;
