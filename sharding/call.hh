@@ -163,7 +163,7 @@ class call_reply final : public detail::producer<R>, public call_caller {
   /// What it does as part of a record that this destroys.
   static constexpr call_caller::actions actions_with(void (*destroy)(call_caller& self) noexcept,
                                                      bool one_way) noexcept {
-    return {&expire, &cancelled, destroy, &is_on_its_way, one_way};
+    return {{&lasts}, &expire, &cancelled, destroy, &is_on_its_way, one_way};
   }
   /// The record, all of it but its work, is back: it goes now, or when its note is back, too.
   [[gnu::noinline]] static void complete(call_reply& reply, call_outcome<R>& outcome, std::size_t bytes) noexcept {
@@ -265,7 +265,7 @@ class call_record final : public call_message {
     if (timeout == no_timeout) {
       record->reply_.start_plain(here, *record, to);
     } else {
-      record->reply_.start_bounded(here, to, timeout);
+      record->reply_.start_bounded(here, *record, to, timeout);
     }
     return f;
   }

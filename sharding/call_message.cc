@@ -48,6 +48,7 @@ std::optional<error> refuses_call(const service_core* core, shard_id to, duratio
 
 void call_caller::end_parts() noexcept {
   call_more& parts = more();
+  if (is(is_brief)) end_brief();
   if (is(has_timer)) parts.to_expire.~call_hook();
   if (is(in_context)) parts.to_cancel.~call_hook();
   if (is(has_place)) parts.to_wait.~call_hook();
@@ -377,19 +378,41 @@ void call_caller::go(shard& here) noexcept {
     way.give_passes();
   }
   if (is(one_way)) [[unlikely]]
-    actions_.is_on_its_way(*this);
+    its_actions().is_on_its_way(*this);
 }
 
-[[gnu::always_inline]] inline void call_caller::arm(const shard& here, time_point now, duration timeout) noexcept {
+void call_caller::arm(const shard& here, time_point now, duration timeout) noexcept {
   const time_point until = now + timeout;
   if (until >= message().deadline_) return;
   if (!is(one_way)) message().deadline_ = until + here.tasks.quota();
-  ::new (static_cast<void*>(&more().to_expire)) call_hook<timer_node>(*this, actions_.expire);
-  set(has_timer);
-  here.timers->arm_after(more().to_expire, timeout);
+  if (!is(one_way) && now == here.coarse_now) {
+    message().timeout_at_ = here.timers->arm_briefly(*this, until);
+    set(is_brief);
+  } else {
+    here.timers->arm_after(makes_timer(), timeout);
+  }
 }
 
-void call_caller::start_plain(shard& here, call_message& its, shard_id to) noexcept {
+timer_node& call_caller::makes_timer() noexcept {
+  ::new (static_cast<void*>(&more().to_expire)) call_hook<timer_node>(*this, its_actions().expire);
+  set(has_timer);
+  return more().to_expire;
+}
+
+timer_node& call_caller::lasts(brief_timer& self) noexcept {
+  auto& call = static_cast<call_caller&>(self);
+  call.unset(is_brief);
+  timer_node& timer = call.makes_timer();
+  timer.at = (call.message().deadline_ - this_shard().tasks.quota()).time_since_epoch().count();
+  return timer;
+}
+
+void call_caller::end_brief() noexcept {
+  unset(is_brief);
+  this_shard().timers->end_brief(message().timeout_at_);
+}
+
+[[gnu::noinline]] void call_caller::start_plain(shard& here, call_message& its, shard_id to) noexcept {
   auto& local = *here.slot<sharding_local>(shard_slot::sharding);
   outbox& way = local.outboxes[to];
   if (!way.lets_pass()) [[unlikely]]
@@ -398,23 +421,24 @@ void call_caller::start_plain(shard& here, call_message& its, shard_id to) noexc
   local.mail.send_by(*way.way(), its, to);
 }
 
-void call_caller::start_bounded(shard& here, shard_id to, duration timeout) noexcept {
+void call_caller::start_bounded(shard& here, call_message& its, shard_id to, duration timeout) noexcept {
+  timer_queue& timers = *here.timers;
   if (timeout >= timeout_max || here.tick) [[unlikely]]
     return start(here, timeout);
-  auto& local = *here.slot<sharding_local>(shard_slot::sharding);
-  outbox& way = local.outboxes[to];
-  if (!way.lets_pass()) [[unlikely]]
+  const time_point until = here.coarse_now + timeout;
+  if (!timers.takes_briefly(until)) [[unlikely]]
     return start(here, timeout);
-  arm(here, here.coarse_now, timeout);
-  marks_.place = first_place;
-  local.mail.send_by(*way.way(), message(), to);
+  its.deadline_ = until + here.tasks.quota();
+  its.timeout_at_ = timers.put_briefly(*this);
+  marks_.flags = is_brief;
+  start_plain(here, its, to);
 }
 
 void call_caller::start(shard& here, duration timeout) noexcept {
   // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
   if (timeout < timeout_max) arm(here, here.tick ? mono_now() : here.coarse_now, timeout);
   if (here.context != nullptr) {
-    ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, actions_.cancelled);
+    ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, its_actions().cancelled);
     set(in_context);
     here.context->add(more().to_cancel);
   }
@@ -433,15 +457,16 @@ bool call_caller::is_made_under(std::uint64_t hold) noexcept {
 
 void call_caller::waits_for_itself() noexcept {
   if (!is(in_context)) {
-    ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, actions_.cancelled);
+    ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, its_actions().cancelled);
     set(in_context);
   }
   try {
-    actions_.cancelled(&more().to_cancel, error(status_code::failed_precondition,
-                                                message().core()->name() +
-                                                    ": a call for a slot that moves, made by what the move waits for"));
+    its_actions().cancelled(
+        &more().to_cancel,
+        error(status_code::failed_precondition,
+              message().core()->name() + ": a call for a slot that moves, made by what the move waits for"));
   } catch (const std::bad_alloc&) {
-    actions_.cancelled(&more().to_cancel, error(status_code::failed_precondition));
+    its_actions().cancelled(&more().to_cancel, error(status_code::failed_precondition));
   }
 }
 
@@ -467,7 +492,7 @@ void call_caller::has_outcome(status_code code) noexcept {
 void call_caller::send(std::uint8_t place) noexcept {
   marks_.place = place;
   local_sharding().mail.send(message(), message().to());
-  if (is(one_way)) actions_.is_on_its_way(*this);
+  if (is(one_way)) its_actions().is_on_its_way(*this);
 }
 
 bool call_caller::leave(status_code why) noexcept {
@@ -550,7 +575,11 @@ void call_caller::end_plain(shard& here, call_message& message, call_caller& cal
   outbox& way = outbox_to(here, message.to_);
   if (!here.blocks.has_room(list) || !way.lets_go()) [[unlikely]]
     return end_plain_slowly(here, message, caller, waiter, list);
-  if (caller.is(has_timer)) caller.more().to_expire.cancel();
+  if (caller.is(is_brief)) {
+    here.timers->end_brief(message.timeout_at_);
+  } else if (caller.is(has_timer)) [[unlikely]] {
+    caller.more().to_expire.cancel();
+  }
   here.blocks.put(&message, list);
   if (waiter != nullptr) [[likely]]
     here.tasks.push(*waiter);

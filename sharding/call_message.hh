@@ -226,7 +226,8 @@ class call_message : public task {
   } now_;
   std::uint16_t caller_at_;
   std::uint16_t turn_at_;
-  service_core* core_;  // null: the call is to the shard itself
+  timer_queue::brief_place timeout_at_;  // the caller's, where it has a brief timer
+  service_core* core_;                   // null: the call is to the shard itself
   time_point deadline_ = never;
 };
 
@@ -276,7 +277,7 @@ struct call_more {
 };
 
 /// The part that only the caller's shard touches, but for the mark of extras.
-class call_caller {
+class call_caller : private brief_timer {
  public:
   /// The place in an outbox of a call of the first level.
   static constexpr std::uint8_t first_place = 1;
@@ -288,7 +289,7 @@ class call_caller {
   void goes_by_slot(slot_map& slots, slot_id slot) noexcept;
   [[nodiscard]] call_message& message() const noexcept { return part_at<call_message>(this, -int{message_at_}); }
   [[nodiscard]] call_more& more() const noexcept { return part_at<call_more>(this, more_at_); }
-  [[nodiscard]] bool is_one_way() const noexcept { return actions_.one_way; }
+  [[nodiscard]] bool is_one_way() const noexcept { return its_actions().one_way; }
   [[nodiscard]] bool has_extras() const noexcept { return marks_.made_extras; }
   /// The record is, but something else of the call is under way.
   [[nodiscard]] bool is_back() const noexcept { return is(record_is_back); }
@@ -324,7 +325,7 @@ class call_caller {
 
  protected:
   /// What a call does whose result has this type. No virtual functions: the future's producer lies before this part.
-  struct actions {
+  struct actions : brief_timer::actions {
     timer_node::fire_function* expire;
     cancel_hook::function* cancelled;
     /// Deletes the record.
@@ -337,7 +338,7 @@ class call_caller {
 
   /// `at`: how far this is from the record's begin; `more_at`: how far call_more is.
   call_caller(std::size_t at, std::size_t more_at, const actions& of) noexcept
-      : actions_(of),
+      : brief_timer(of),
         marks_{.flags = of.one_way ? std::uint16_t{one_way} : std::uint16_t{0}},
         message_at_(static_cast<std::uint16_t>(at / place_unit)),
         more_at_(static_cast<std::uint16_t>((more_at - at) / place_unit)) {}
@@ -348,10 +349,12 @@ class call_caller {
   /// The same of a call of a method that nobody can cancel, and that is not one-way, by slot or with streams.
   void start_plain(shard& here, call_message& its, shard_id to) noexcept;
   /// The same with a timeout.
-  void start_bounded(shard& here, shard_id to, duration timeout) noexcept;
+  void start_bounded(shard& here, call_message& its, shard_id to, duration timeout) noexcept;
+  static timer_node& lasts(brief_timer& self) noexcept;
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
   void stop_waiting() noexcept {
+    if (is(is_brief)) end_brief();
     if (is(has_timer)) more().to_expire.cancel();
     if (is(in_context)) more().to_cancel.unlink();
   }
@@ -361,7 +364,7 @@ class call_caller {
   /// Only its record, and time, wait for it.
   [[nodiscard]] bool is_plain() const noexcept {
     auto now = marks_;
-    now.flags = static_cast<std::uint16_t>(now.flags & ~has_timer);
+    now.flags = static_cast<std::uint16_t>(now.flags & ~(is_brief | has_timer));
     return std::bit_cast<std::uint32_t>(now) == std::bit_cast<std::uint32_t>(marks{.place = first_place});
   }
   /// take_back() of a plain one that gave a value, which the caller has, and the end of its record: nothing in that needs to be
@@ -370,7 +373,7 @@ class call_caller {
                         block_pool::list_id list) noexcept;
   /// The caller has its outcome, before the record is back.
   void has_outcome(status_code code) noexcept;
-  void destroy_record() noexcept { actions_.destroy(*this); }
+  void destroy_record() noexcept { its_actions().destroy(*this); }
   [[nodiscard]] bool has_its_outcome() const noexcept { return is(has_its_own_outcome); }
 
  private:
@@ -388,13 +391,17 @@ class call_caller {
     has_its_own_outcome = 1U << 9U,  // before the record is back
     record_is_back = 1U << 10U,
     with_streams = 1U << 11U,  // more().streams is there
+    is_brief = 1U << 12U,      // its timeout is a brief one, in message().timeout_at_
   };
   [[nodiscard]] bool is(flag f) const noexcept { return (marks_.flags & f) != 0; }
   void set(flag f) noexcept { marks_.flags = static_cast<std::uint16_t>(marks_.flags | f); }
   void unset(flag f) noexcept { marks_.flags = static_cast<std::uint16_t>(marks_.flags & ~f); }
 
   static void cancel_served(call_message& message, status_code why) noexcept;
+  [[nodiscard]] const actions& its_actions() const noexcept { return static_cast<const actions&>(does); }
   void arm(const shard& here, time_point now, duration timeout) noexcept;
+  timer_node& makes_timer() noexcept;
+  void end_brief() noexcept;
   void go(shard& here) noexcept;
   static void end_plain_slowly(shard& here, call_message& message, call_caller& caller, task* waiter,
                                block_pool::list_id list) noexcept;
@@ -409,7 +416,6 @@ class call_caller {
     std::uint8_t place = 0;    // what outbox::enter() gave
   };
 
-  const actions& actions_;
   marks marks_;
   std::uint16_t message_at_;  // how far message() is
   std::uint16_t more_at_;     // how far more() is
@@ -423,7 +429,7 @@ inline call_turn& call_message::its_turn() noexcept {
 }
 
 [[gnu::always_inline]] inline call_caller::~call_caller() {
-  if ((marks_.flags & (has_timer | in_context | has_place)) != 0 || marks_.made_extras) [[unlikely]]
+  if ((marks_.flags & (is_brief | has_timer | in_context | has_place)) != 0 || marks_.made_extras) [[unlikely]]
     end_parts();
 }
 

@@ -9,7 +9,53 @@
 
 namespace atoll_root::atoll {
 
+void timer_queue::make_place(time_point at) noexcept {
+  brief_next_ = std::min(brief_next_, at);
+  brief_timer* const oldest = std::exchange(briefs_[briefs_armed_ % briefs_max], nullptr);
+  if (oldest == nullptr) return;
+  timer_node& t = oldest->does.lasts(*oldest);
+  if (briefs_armed_ - briefs_max < briefs_seen_) {
+    t.at += briefs_late_;
+    place(t);
+  } else {
+    t.at -= looked_;
+    fresh_.push_back(t);
+  }
+}
+
+void timer_queue::see_briefs(std::int64_t since_look) noexcept {
+  // What came since the last look is for times that are too early, by as much as has passed from that look to its coming.
+  if (since_look > brief_late_max.count()) {
+    briefs_last(since_look);
+  } else {
+    briefs_late_ = std::max(briefs_late_, since_look);
+  }
+  briefs_seen_ = briefs_armed_;
+}
+
+void timer_queue::briefs_last(std::int64_t unseen_late) noexcept {
+  forget_ended_briefs();
+  for (; briefs_over_ != briefs_armed_; ++briefs_over_) {
+    brief_timer* const lasts = std::exchange(briefs_[briefs_over_ % briefs_max], nullptr);
+    if (lasts == nullptr) continue;
+    timer_node& t = lasts->does.lasts(*lasts);
+    t.at += briefs_over_ < briefs_seen_ ? briefs_late_ : unseen_late;
+    place(t);
+  }
+  forget_ended_briefs();
+}
+
+void timer_queue::forget_ended_briefs() noexcept {
+  briefs_over_ = std::max(briefs_over_, briefs_armed_ - std::min<std::uint64_t>(briefs_armed_, briefs_max));
+  while (briefs_over_ != briefs_armed_ && briefs_[briefs_over_ % briefs_max] == nullptr) ++briefs_over_;
+  if (briefs_over_ != briefs_armed_) return;
+  brief_next_ = never;
+  briefs_late_ = 0;
+}
+
 std::size_t timer_queue::advance(time_point now) noexcept {
+  look(now);
+  if (brief_next_ <= now) briefs_last(0);
   const std::int64_t to = now.time_since_epoch().count();
   if (to > last_) {
     const auto from = static_cast<std::uint64_t>(std::exchange(last_, to));
@@ -53,6 +99,9 @@ std::size_t timer_queue::waiting(std::size_t most) noexcept {
   };
   count(due_);
   count(fresh_);
+  for (const brief_timer* const t : briefs_) {
+    if (t != nullptr && n < most) ++n;
+  }
   for (wheel& w : wheels_) {
     for (std::uint64_t mask = w.occupied; mask != 0; mask &= mask - 1) {
       count(w.slot[static_cast<std::size_t>(std::countr_zero(mask))]);
@@ -63,6 +112,12 @@ std::size_t timer_queue::waiting(std::size_t most) noexcept {
 
 time_point timer_queue::next() noexcept {
   if (!due_.empty() || !fresh_.empty()) return time_point(duration(last_));
+  forget_ended_briefs();
+  if (briefs_over_ != briefs_armed_ && briefs_seen_ != briefs_armed_) return time_point(duration(last_));
+  return std::min(next_in_wheels(), brief_next_);
+}
+
+time_point timer_queue::next_in_wheels() noexcept {
   for (unsigned level = 0; level < wheels; ++level) {
     wheel& w = wheels_[level];
     while (w.occupied != 0) {
