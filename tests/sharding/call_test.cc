@@ -255,6 +255,37 @@ ATOLL_TEST(call, deadlines_that_meet_replies_lose_nothing) {
   EXPECT_EQ(atoll::local_sharding().outboxes[1].in_flight(), 0U);
 }
 
+/// By when a call with a deadline of 20 ms ended, and how.
+future<> ends_by_its_deadline(sharded<sleeper>& sleepers) {
+  const auto from = atoll::mono_now();
+  const auto r = co_await as_result(sleepers.at(1).within(20ms).sleep());
+  EXPECT_EQ(r.error().code(), status_code::deadline_exceeded);
+  EXPECT_GE(atoll::mono_now(), from + 20ms);
+}
+
+ATOLL_TEST(call, of_many_with_deadlines_each_ends_by_its_own) {
+  // More than are brief timers, of which some last, some are cancelled and most are over soon.
+  constexpr int many = 3 * static_cast<int>(atoll::timer_queue::briefs_max) / 2;
+  seen::clear();
+  sharded<sleeper> sleepers;
+  co_await sleepers.start();
+  atoll::cancel_source source;
+  std::vector<future<>> end, long_ones;
+  const auto call_all = [&] {
+    for (int i = 0; i < many; ++i) long_ones.push_back(sleepers.at(1).within(1h).sleep());
+    return atoll::make_ready_future();
+  };
+  co_await source.run(call_all);
+  for (int i = 0; i < many; ++i) end.push_back(ends_by_its_deadline(sleepers));
+  for (int i = 0; i < 10 * many; ++i) EXPECT_EQ(co_await sleepers.at(1).within(1h).add(i, 1), i + 1);
+  for (auto& each : end) co_await std::move(each);
+  for (const auto& each : long_ones) EXPECT_FALSE(each.available());
+  source.cancel();
+  for (auto& each : long_ones) EXPECT_EQ((co_await as_result(std::move(each))).error().code(), status_code::cancelled);
+  co_await wait_for(seen::cancelled, 2 * many);
+  co_await sleepers.stop();
+}
+
 ATOLL_TEST(call, a_million_queued_calls_may_lose_their_callers) {
 #if defined(__has_feature)
   constexpr int count = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ? 50'000 : 1'000'000;
