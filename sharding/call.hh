@@ -256,22 +256,10 @@ class call_record final : public call_message {
                                        !is_one_way && call_outcome<R>::gives_plainly &&
                                        !requires(F& f, call_message& m, call_caller& c) { f.in_record(m, c); };
 
-  /// A call that no context is over, in this block. REQUIRES: may_be_plain.
+  /// Makes one and sends it. `make`: gives the work, of the arguments, where it is to be.
   template <class Make, class... A>
-  [[gnu::always_inline]] static future<R> start_plain(void* block, shard& here, service_core* core, shard_id to,
-                                                      duration timeout, Make& make, A&&... arguments) noexcept {
-    auto* record = ::new (block) call_record(plain(), here, core, to, make, std::forward<A>(arguments)...);
-    future<R> f(static_cast<detail::producer<R>&>(record->reply_));
-    if (timeout == no_timeout) {
-      record->reply_.start_plain(here, *record, to);
-    } else {
-      record->reply_.start_bounded(here, *record, to, timeout);
-    }
-    return f;
-  }
-  /// `make`: gives the work, of the arguments, where it is to be.
-  template <class Make, class... A>
-  static future<R> start(shard& here, service_core* core, shard_id to, duration timeout, Make& make, A&&... arguments) {
+  [[gnu::always_inline]] static future<R> start(shard& here, service_core* core, shard_id to, duration timeout,
+                                                Make& make, A&&... arguments) {
     void* block = here.blocks.allocate(sizeof(call_record));
     call_record* record = nullptr;
     if constexpr (noexcept(make(std::forward<A>(arguments)...))) {
@@ -285,13 +273,23 @@ class call_record final : public call_message {
       }
     }
     future<R> f(record->reply_);
+    if constexpr (may_be_plain) {
+      if (here.context == nullptr) [[likely]] {
+        if (timeout == no_timeout) {
+          record->reply_.start_plain(here, *record, to);
+        } else {
+          record->reply_.start_bounded(here, *record, to, timeout);
+        }
+        return f;
+      }
+    }
+    if constexpr (requires { record->work_.in_record(*record, record->reply_); })
+      record->work_.in_record(*record, record->reply_);
     record->reply_.start(here, timeout);
     return f;
   }
 
  private:
-  struct plain {};
-
   // Where things are in it, from its begin. What is constant is written with few instructions, so that a call costs little.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
@@ -311,7 +309,7 @@ class call_record final : public call_message {
     return its;
   }
   template <class Make, class... A>
-  call_record(plain /*no context*/, const shard& here, service_core* core, shard_id to, Make& make, A&&... arguments)
+  call_record(const shard& here, service_core* core, shard_id to, Make& make, A&&... arguments)
       : call_message(here, core, to, &execute, kind()),
         work_(make(std::forward<A>(arguments)...)),
         reply_(reply_at(), more_at(), actions) {
@@ -322,12 +320,6 @@ class call_record final : public call_message {
     if constexpr (requires { work_.bounds; } && !has_static_bounds<F>) this->has_bounds(work_.bounds);
     if constexpr (is_of_method && !has_static_number<F>) this->is_of_the_method(work_.number());
     if constexpr (!keeps_at_callee<F> && requires { work_.key(); }) this->has_key(work_.key());
-  }
-  template <class Make, class... A>
-  call_record(const shard& here, service_core* core, shard_id to, Make& make, A&&... arguments)
-      : call_record(plain(), here, core, to, make, std::forward<A>(arguments)...) {
-    this->take_over_context(here, is_one_way);
-    if constexpr (requires { work_.in_record(*this, reply_); }) work_.in_record(*this, reply_);
   }
 
   static void execute(task* t) noexcept {
@@ -415,30 +407,16 @@ class call_record final : public call_message {
   [[no_unique_address]] kept_at_callee<F> at_callee_;
 };
 
-/// What start_made_call() does for calls that may not be plain.
-template <class R, class Make, class... A>
-[[gnu::noinline]] future<R> start_any_call(service_core* core, shard_id to, duration timeout, Make make,
-                                           A&&... arguments) {
-  using record = call_record<R, std::invoke_result_t<Make&, A...>>;
-  shard& here = this_shard();
-  if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) {
-    if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
-  }
-  return record::start(here, core, to, timeout, make, std::forward<A>(arguments)...);
-}
 /// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work, which make(arguments...) gives, returns a
 /// future<R>.
 template <class R, class Make, class... A>
 future<R> start_made_call(service_core* core, shard_id to, duration timeout, Make make, A&&... arguments) {
   using record = call_record<R, std::invoke_result_t<Make&, A...>>;
-  if constexpr (record::may_be_plain && noexcept(make(std::forward<A>(arguments)...))) {
-    shard& here = this_shard();
-    if (here.context == nullptr && to < here.count && timeout > duration::zero()) [[likely]] {
-      if (void* block = here.blocks.take_quickly(sizeof(record))) [[likely]]
-        return record::start_plain(block, here, core, to, timeout, make, std::forward<A>(arguments)...);
-    }
+  shard& here = this_shard();
+  if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) [[unlikely]] {
+    if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
   }
-  return start_any_call<R>(core, to, timeout, make, std::forward<A>(arguments)...);
+  return record::start(here, core, to, timeout, make, std::forward<A>(arguments)...);
 }
 /// The same of work that is there.
 template <class R, class F>

@@ -435,6 +435,7 @@ void call_caller::start_bounded(shard& here, call_message& its, shard_id to, dur
 }
 
 void call_caller::start(shard& here, duration timeout) noexcept {
+  if (here.context != nullptr) message().take_over(*here.context, is(one_way));
   // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
   if (timeout < timeout_max) arm(here, here.tick ? mono_now() : here.coarse_now, timeout);
   if (here.context != nullptr) {

@@ -131,10 +131,6 @@ class call_message : public task {
   }
   ~call_message() = default;
 
-  /// The caller's: takes over what the context in force has.
-  void take_over_context(const shard& here, bool one_way) noexcept {
-    if (here.context != nullptr) take_over(*here.context, one_way);
-  }
   void has_key(std::uint64_t hash) noexcept;
   // Where its kind doesn't say so.
   void has_bounds(std::size_t bounds) noexcept { bounds_ = static_cast<std::uint16_t>(bounds); }
@@ -202,6 +198,7 @@ class call_message : public task {
   [[nodiscard]] inline call_caller& caller() const noexcept;
   inline call_extras& extras() noexcept;
   [[nodiscard]] inline call_turn& its_turn() noexcept;
+  /// The caller's.
   void take_over(call_context& context, bool one_way) noexcept;
   template <bool InTurn>
   begun begin_plain(shard& here) noexcept;
@@ -344,7 +341,7 @@ class call_caller : private brief_timer {
         more_at_(static_cast<std::uint16_t>((more_at - at) / place_unit)) {}
   inline ~call_caller();
 
-  /// Arms the timeout, watches the context and sends, or schedules where the target is this shard.
+  /// Takes over what the context in force has, watches it, arms the timeout and sends, or schedules where the target is this shard.
   void start(shard& here, duration timeout) noexcept;
   /// The same of a call of a method that nobody can cancel, and that is not one-way, by slot or with streams.
   void start_plain(shard& here, call_message& its, shard_id to) noexcept;
