@@ -178,6 +178,14 @@ class call_reply final : public detail::producer<R>, public call_caller {
   [[gnu::noinline]] static void destroy(call_reply& reply, call_outcome<R>& outcome, std::size_t bytes) noexcept {
     free(*detail::current_shard, reply, outcome, bytes);
   }
+  /// What is made already begins, or fails at once where it may not.
+  [[gnu::noinline]] static void start_or_refuse(call_reply& reply, shard& here, const service_core* core, shard_id to,
+                                                duration timeout) noexcept {
+    auto why = refuses_call(core, to, timeout);
+    if (!why) return reply.start(here, timeout);
+    reply.set_error(*std::move(why));
+    reply.destroy_record();
+  }
   /// What a call gives that may not begin; nothing where it may.
   [[gnu::noinline]] static std::optional<future<R>> refusal(const service_core* core, shard_id to, duration timeout) {
     if (auto why = refuses_call(core, to, timeout)) return make_failed_future<R>(*std::move(why));
@@ -256,11 +264,10 @@ class call_record final : public call_message {
                                        !is_one_way && call_outcome<R>::gives_plainly &&
                                        !requires(F& f, call_message& m, call_caller& c) { f.in_record(m, c); };
 
-  /// Makes one and sends it. `make`: gives the work, of the arguments, where it is to be.
+  /// Makes one in this block and sends it. `make`: gives the work, of the arguments, where it is to be.
   template <class Make, class... A>
-  [[gnu::always_inline]] static future<R> start(shard& here, service_core* core, shard_id to, duration timeout,
-                                                Make& make, A&&... arguments) {
-    void* block = here.blocks.allocate(sizeof(call_record));
+  [[gnu::always_inline]] static future<R> start(void* block, shard& here, service_core* core, shard_id to,
+                                                duration timeout, Make& make, A&&... arguments) {
     call_record* record = nullptr;
     if constexpr (noexcept(make(std::forward<A>(arguments)...))) {
       record = ::new (block) call_record(here, core, to, make, std::forward<A>(arguments)...);
@@ -273,19 +280,17 @@ class call_record final : public call_message {
       }
     }
     future<R> f(record->reply_);
-    if constexpr (may_be_plain) {
-      if (here.context == nullptr) [[likely]] {
-        if (timeout == no_timeout) {
-          record->reply_.start_plain(here, *record, to);
-        } else {
-          record->reply_.start_bounded(here, *record, to, timeout);
-        }
-        return f;
-      }
+    if constexpr (!may_be_plain) {
+      if constexpr (requires { record->work_.in_record(*record, record->reply_); })
+        record->work_.in_record(*record, record->reply_);
+      record->reply_.start(here, timeout);
+    } else if (here.context != nullptr || to >= here.count || timeout <= duration::zero()) [[unlikely]] {
+      call_reply<R>::start_or_refuse(record->reply_, here, core, to, timeout);
+    } else if (timeout == no_timeout) {
+      record->reply_.start_plain(here, *record, to);
+    } else {
+      record->reply_.start_bounded(here, *record, to, timeout);
     }
-    if constexpr (requires { record->work_.in_record(*record, record->reply_); })
-      record->work_.in_record(*record, record->reply_);
-    record->reply_.start(here, timeout);
     return f;
   }
 
@@ -407,16 +412,33 @@ class call_record final : public call_message {
   [[no_unique_address]] kept_at_callee<F> at_callee_;
 };
 
+template <class R, class Make, class... A>
+future<R> start_made_call_in_new_block(service_core* core, shard_id to, duration timeout, Make make, A&&... arguments);
+
 /// Runs work(instance of the service) on a shard; `core` null: work(nullptr). The work, which make(arguments...) gives, returns a
 /// future<R>.
 template <class R, class Make, class... A>
 future<R> start_made_call(service_core* core, shard_id to, duration timeout, Make make, A&&... arguments) {
   using record = call_record<R, std::invoke_result_t<Make&, A...>>;
   shard& here = this_shard();
-  if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) [[unlikely]] {
+  void* block = nullptr;
+  if constexpr (record::may_be_plain) {
+    block = here.blocks.take(sizeof(record));
+    if (block == nullptr) [[unlikely]]
+      return start_made_call_in_new_block<R>(core, to, timeout, make, std::forward<A>(arguments)...);
+  } else {
     if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
+    block = here.blocks.allocate(sizeof(record));
   }
-  return record::start(here, core, to, timeout, make, std::forward<A>(arguments)...);
+  return record::start(block, here, core, to, timeout, make, std::forward<A>(arguments)...);
+}
+/// The same of one that may be plain, where no block is at hand: it starts anew with one. A function of its own, or the other would
+/// have to save registers each time.
+template <class R, class Make, class... A>
+[[gnu::noinline]] future<R> start_made_call_in_new_block(service_core* core, shard_id to, duration timeout, Make make,
+                                                         A&&... arguments) {
+  this_shard().blocks.provide(sizeof(call_record<R, std::invoke_result_t<Make&, A...>>));
+  return start_made_call<R>(core, to, timeout, make, std::forward<A>(arguments)...);
 }
 /// The same of work that is there.
 template <class R, class F>

@@ -10,6 +10,11 @@ void* block_pool::try_allocate_unpooled(std::size_t bytes) noexcept {
 }
 void block_pool::free_unpooled(void* block) noexcept { ::operator delete(block); }
 
+void block_pool::provide(std::size_t bytes) {
+  void* const block = allocate_unpooled(bytes);  // which may have the lists emptied
+  put(block, list_of(bytes));
+}
+
 std::size_t block_pool::release() noexcept {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < lists_.size(); ++i) {

@@ -71,8 +71,8 @@ class block_pool {
     ++list.length;
   }
 
-  /// A block, where that takes no longer than from the lists: null is no failure. Where nothing is ever in those, the allocator is asked.
-  void* take_quickly(std::size_t bytes) noexcept { return default_limit == 0 ? try_allocate(bytes) : take(bytes); }
+  /// Asks the allocator for a block that the next take() gives. REQUIRES: no more than pooled_bytes_max. Throws std::bad_alloc.
+  void provide(std::size_t bytes);
   /// A block of the lists; null where the allocator has to be asked.
   void* take(std::size_t bytes) noexcept {
     if (bytes > pooled_bytes_max) return nullptr;
