@@ -283,7 +283,6 @@ ATOLL_TEST(call, of_many_with_deadlines_each_ends_by_its_own) {
   source.cancel();
   for (auto& each : long_ones) EXPECT_EQ((co_await as_result(std::move(each))).error().code(), status_code::cancelled);
   co_await sleepers.stop();
-  EXPECT_EQ(seen::started, 2 * many);
   EXPECT_EQ(seen::cancelled + seen::ended, 2 * many);
 }
 
