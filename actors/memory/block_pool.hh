@@ -5,7 +5,7 @@
 //
 //   void* p = atoll::pool_allocate(n);  ...  atoll::pool_free(p, n);     // in actors/reactor/shard.hh
 //
-// Blocks of up to 1 KiB are kept in lists of 16-byte classes, at most `blocks_max` a class (some 34 MB if all are full);
+// Blocks of up to 1 KiB are kept in lists of 16-byte classes, at most `blocks_max` a class (some 35 MB if all are full);
 // larger ones and the surplus go to the allocator. A block freed here joins the list here, wherever it came
 // from: operator delete keeps out those of other shards. Under AddressSanitizer every block goes to the allocator, so
 // that misuse is seen.
@@ -85,7 +85,12 @@ class block_pool {
   }
   /// What to ask the allocator for: a block may join a list when it is freed, so it has its class's full size.
   static constexpr std::size_t rounded(std::size_t bytes) noexcept {
-    return bytes <= pooled_bytes_max ? (bytes == 0 ? 1 : index(bytes)) * class_bytes : bytes;
+    if (bytes > pooled_bytes_max) return bytes;
+    const std::size_t of_class = (bytes == 0 ? 1 : index(bytes)) * class_bytes;
+    // Blocks that lie 512 or 1,024 bytes apart, as the allocator places those of such a size, are in each other's way: their first
+    // lines have an eighth or a sixteenth of the first cache for them. So they get the allocator's next size.
+    const bool lie_badly = default_limit != 0 && ((of_class > 448 && of_class <= 512) || of_class > 896);
+    return lie_badly ? (of_class > 512 ? 1024 : 512) + class_bytes : of_class;
   }
 
   /// Switched off, every block comes from the allocator and goes there: for tests of its failures.

@@ -2,7 +2,9 @@
 // Copyright the Atoll authors
 #include <atoll/actors/memory/block_pool.hh>
 
+#include <cstdint>
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -27,6 +29,21 @@ TEST(block_pool, blocks_have_the_whole_size_of_their_class) {
     void* p = pool.allocate(n);
     std::memset(p, 0xab, n);
     pool.free(p, n);
+  }
+}
+
+TEST(block_pool, blocks_of_all_sizes_lie_in_many_sets_of_the_first_cache) {
+  atoll::block_pool pool;
+  if (!pool.is_on()) GTEST_SKIP() << "AddressSanitizer's allocator places the blocks";
+  for (std::size_t n = 432; n <= atoll::block_pool::pooled_bytes_max; n += atoll::block_pool::class_bytes) {
+    std::vector<void*> blocks;
+    std::set<std::uintptr_t> sets;
+    for (int i = 0; i < 64; ++i) {
+      blocks.push_back(pool.allocate(n));
+      sets.insert(reinterpret_cast<std::uintptr_t>(blocks.back()) / 64 % 64);
+    }
+    EXPECT_GT(sets.size(), 8U) << n << " bytes";
+    for (void* p : blocks) pool.free(p, n);
   }
 }
 
