@@ -9,7 +9,8 @@
 // task that waits for the handler, so a call allocates one pooled block on the caller's shard, which is
 // freed there too. Who owns it: the caller until it is sent, the callee until it sends it back.
 // Layout: what a plain call needs comes first (call_message, the work, call_reply, a small outcome), so that one with small
-// arguments moves two cache lines between the cores, there and back; what only some need comes after it (call_more).
+// arguments moves two cache lines between the cores, there and back; what only some need comes after it (call_more), and last
+// what the callee alone does.
 // What depends on the type of the work alone is little code; the rest is of the result's type, or of none.
 // The callee's side begins with the record in the run queue of the callee: calls that have expired or were given up are
 // not started. Who gives a call up, by deadline or cancellation, has its outcome at once; a note follows the record on
@@ -257,14 +258,16 @@ class call_record final : public call_message {
   static_assert(!is_one_way || std::is_void_v<R>, "nobody waits for the result of a one-way message");
 
   /// Larger records may be in none of the shard's lists. The rest is for what lies between the parts.
-  static constexpr std::size_t plain_bytes_max =
-      block_pool::pooled_bytes_max - sizeof(call_message) - sizeof(call_reply<R>) - sizeof(call_more) - 64;
+  static constexpr std::size_t plain_bytes_max = block_pool::pooled_bytes_max - sizeof(call_message) -
+                                                 sizeof(call_reply<R>) - sizeof(call_more) - sizeof(kept_at_callee<F>) -
+                                                 64;
   /// Nothing but its context and how busy its way is can make it other than plain.
   static constexpr bool may_be_plain = is_of_method && sizeof(F) + sizeof(call_outcome<R>) <= plain_bytes_max &&
                                        !is_one_way && call_outcome<R>::gives_plainly &&
                                        !requires(F& f, call_message& m, call_caller& c) { f.in_record(m, c); };
 
-  /// Makes one in this block and sends it. `make`: gives the work, of the arguments, where it is to be.
+  /// Makes one in this block and sends it; one that may be plain may also fail at once, others have been asked whether they may
+  /// begin. `make`: gives the work, of the arguments, where it is to be.
   template <class Make, class... A>
   [[gnu::always_inline]] static future<R> start(void* block, shard& here, service_core* core, shard_id to,
                                                 duration timeout, Make& make, A&&... arguments) {
@@ -286,7 +289,7 @@ class call_record final : public call_message {
       record->reply_.start(here, timeout);
     } else if (here.context != nullptr || to >= here.count || timeout <= duration::zero()) [[unlikely]] {
       call_reply<R>::start_or_refuse(record->reply_, here, core, to, timeout);
-    } else if (timeout == no_timeout) {
+    } else if (timeout >= timeout_max) {
       record->reply_.start_plain(here, *record, to);
     } else {
       record->reply_.start_bounded(here, *record, to, timeout);
@@ -322,6 +325,7 @@ class call_record final : public call_message {
         sizeof(call_record) / place_unit <= UINT16_MAX,
         "the arguments and the result of a call lie in its record, of at most 512 KiB: larger things travel in "
         "containers, buffers or streams");
+    static_assert(!may_be_plain || sizeof(call_record) <= block_pool::pooled_bytes_max);
     if constexpr (requires { work_.bounds; } && !has_static_bounds<F>) this->has_bounds(work_.bounds);
     if constexpr (is_of_method && !has_static_number<F>) this->is_of_the_method(work_.number());
     if constexpr (!keeps_at_callee<F> && requires { work_.key(); }) this->has_key(work_.key());
@@ -427,7 +431,9 @@ future<R> start_made_call(service_core* core, shard_id to, duration timeout, Mak
     if (block == nullptr) [[unlikely]]
       return start_made_call_in_new_block<R>(core, to, timeout, make, std::forward<A>(arguments)...);
   } else {
-    if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
+    if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) {
+      if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
+    }
     block = here.blocks.allocate(sizeof(record));
   }
   return record::start(block, here, core, to, timeout, make, std::forward<A>(arguments)...);

@@ -17,13 +17,6 @@ namespace atoll_root::atoll {
 static_assert(sizeof(call_message) <= 64, "a message's head is one cache line");
 static_assert(shards_max <= UINT16_MAX + 1);
 
-namespace {
-
-/// Longer ones are none: a clock plus this is no overflow.
-constexpr duration timeout_max = std::chrono::hours(24 * 365 * 100);
-
-}  // namespace
-
 error no_such_shard(shard_id shard) {
   return {status_code::out_of_range,
           "this process has " + std::to_string(shard_count()) + " shards, none is number " + std::to_string(shard)};
@@ -385,7 +378,8 @@ void call_caller::arm(const shard& here, time_point now, duration timeout) noexc
   const time_point until = now + timeout;
   if (until >= message().deadline_) return;
   if (!is(one_way)) message().deadline_ = until + here.tasks.quota();
-  if (!is(one_way) && now == here.coarse_now) {
+  // Where ticks come, one tells that the last look is long ago: a brief timer would be late.
+  if (!is(one_way) && (now == here.coarse_now || !here.has_ticker || here.shuffled)) {
     message().timeout_at_ = here.timers->arm_briefly(*this, until);
     set(is_brief);
   } else {
@@ -423,20 +417,23 @@ void call_caller::end_brief() noexcept {
 
 void call_caller::start_bounded(shard& here, call_message& its, shard_id to, duration timeout) noexcept {
   timer_queue& timers = *here.timers;
-  if (timeout >= timeout_max || here.tick) [[unlikely]]
-    return start(here, timeout);
   const time_point until = here.coarse_now + timeout;
-  if (!timers.takes_briefly(until)) [[unlikely]]
-    return start(here, timeout);
+  if (here.tick || !timers.takes_briefly(until)) [[unlikely]]
+    return start_bounded_slowly(here, its, to, timeout);
   its.deadline_ = until + here.tasks.quota();
   its.timeout_at_ = timers.put_briefly(*this);
-  marks_.flags = is_brief;
+  marks_ = {.flags = is_brief};
   start_plain(here, its, to);
+}
+/// With the arguments where they are: the other one would move them about each time.
+[[gnu::noinline]] void call_caller::start_bounded_slowly(shard& here, call_message& /*its*/, shard_id /*to*/,
+                                                         duration timeout) noexcept {
+  start(here, timeout);
 }
 
 void call_caller::start(shard& here, duration timeout) noexcept {
   if (here.context != nullptr) message().take_over(*here.context, is(one_way));
-  // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours is exact.
+  // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours isn't in any case.
   if (timeout < timeout_max) arm(here, here.tick ? mono_now() : here.coarse_now, timeout);
   if (here.context != nullptr) {
     ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, its_actions().cancelled);

@@ -7,7 +7,8 @@
 // the extras, the note and the times of the callee, which travel.
 // Each side looks first whether the call is plain, which most are (docs/adr/0010-plain-calls.md): what it may have beside is made,
 // looked at and ended in functions of its own.
-// Shard rules: who has the record writes call_message and the extras; the caller writes call_caller at any time.
+// Shard rules: who has the record writes call_message and the extras; the caller writes call_caller at any time. It also reads then what
+// the callee never writes: to(), deadline_, timeout_at_.
 #pragma once
 
 #include <bit>
@@ -33,6 +34,9 @@ struct method_stats;
 
 /// Stands for "no timeout but the one of the context".
 inline constexpr duration no_timeout = duration::max();
+
+/// Longer ones are none: a clock plus this is no overflow.
+inline constexpr duration timeout_max = std::chrono::hours(24 * 365 * 100);
 
 /// Stands for what is no described method.
 inline constexpr std::size_t no_method = UINT16_MAX;
@@ -345,8 +349,9 @@ class call_caller : private brief_timer {
   void start(shard& here, duration timeout) noexcept;
   /// The same of a call of a method that nobody can cancel, and that is not one-way, by slot or with streams.
   void start_plain(shard& here, call_message& its, shard_id to) noexcept;
-  /// The same with a timeout.
+  /// The same with a timeout, of less than timeout_max.
   void start_bounded(shard& here, call_message& its, shard_id to, duration timeout) noexcept;
+  void start_bounded_slowly(shard& here, call_message& its, shard_id to, duration timeout) noexcept;
   static timer_node& lasts(brief_timer& self) noexcept;
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
@@ -360,9 +365,9 @@ class call_caller : private brief_timer {
   bool take_back(shard& here, status_code code, detail::producer_base& caller) noexcept;
   /// Only its record, and time, wait for it.
   [[nodiscard]] bool is_plain() const noexcept {
-    auto now = marks_;
-    now.flags = static_cast<std::uint16_t>(now.flags & ~(is_brief | has_timer));
-    return std::bit_cast<std::uint32_t>(now) == std::bit_cast<std::uint32_t>(marks{.place = first_place});
+    constexpr auto of_time = std::bit_cast<std::uint32_t>(marks{.flags = is_brief | has_timer});
+    return (std::bit_cast<std::uint32_t>(marks_) & ~of_time) ==
+           std::bit_cast<std::uint32_t>(marks{.place = first_place});
   }
   /// take_back() of a plain one that gave a value, which the caller has, and the end of its record: nothing in that needs to be
   /// destroyed any more.

@@ -8,7 +8,8 @@
 //   co_await one.within(50ms).add("hits", 5);       // deadline_exceeded after 50 ms, wherever the call is
 //
 // Shard rules: usable on every shard of the process. The methods are those ATOLL_SERVICE lists, with the
-// service's own signatures. Arguments are moved to the target shard; calls from one shard to one instance start in
+// service's own signatures. Arguments are moved to the target shard, and may be gone where the call fails
+// at once; calls from one shard to one instance start in
 // the order made. Errors: `unavailable` where the service is not running there, `deadline_exceeded`, and what
 // the method fails with.
 #pragma once

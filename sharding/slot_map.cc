@@ -10,7 +10,7 @@
 namespace atoll_root::atoll {
 namespace {
 
-constexpr std::uint64_t is_of_a_slot = std::uint64_t{1} << 63;  // ids of turns don't have it: turns.cc
+constexpr std::uint64_t is_of_a_slot = std::uint64_t{1} << 63;  // ids of turns don't have it: turns.hh
 
 }  // namespace
 

@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
-#include <vector>
 
 #include <atoll/actors/reactor/points.hh>
 #include <atoll/actors/reactor/shard.hh>
@@ -112,8 +111,10 @@ class turns {
     }
     return find_line(key);
   }
+  /// Knuth's multiplicative hash: a key may be a user's number.
+  static constexpr std::uint64_t scattered(std::uint64_t key) noexcept { return key * 0x9e3779b97f4a7c15U; }
   [[nodiscard]] turn_line*& recent(std::uint64_t key) noexcept {
-    return (*recent_)[(key * 0x9e3779b97f4a7c15U) >> (64 - recent_bits)];  // Knuth's multiplicative hash
+    return (*recent_)[scattered(key) >> (64 - recent_bits)];
   }
   turn_line* find_line(std::uint64_t key) noexcept;
   void forget(std::uint64_t key) noexcept;
@@ -132,8 +133,11 @@ class turns {
   turn_options options_;
   std::uint32_t waiting_ = 0;
   turn_line one_;
-  std::unordered_map<std::uint64_t, turn_line> lines_;  // of keys in use, and some others
-  std::unique_ptr<lines_used_last> recent_;             // from the first of these on
+  struct hash_of_key {
+    std::size_t operator()(std::uint64_t key) const noexcept { return scattered(key); }
+  };
+  std::unordered_map<std::uint64_t, turn_line, hash_of_key> lines_;  // of keys in use, and some others
+  std::unique_ptr<lines_used_last> recent_;                          // from the first of these on
 };
 
 }  // namespace atoll_root::atoll

@@ -113,7 +113,7 @@ namespace {
   if (s != nullptr && s->returns != nullptr && s->returns->take_arrived(s->blocks)) {
     if (void* block = s->blocks.take(bytes)) return block;
   }
-  return allocate(block_pool::rounded(bytes));
+  return allocate(block_pool::spread(bytes));
 }
 
 [[gnu::noinline]] void free_elsewhere(shard* s, void* block, std::size_t bytes) noexcept {

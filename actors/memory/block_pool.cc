@@ -4,9 +4,9 @@
 
 namespace atoll_root::atoll {
 
-void* block_pool::allocate_unpooled(std::size_t bytes) { return ::operator new(rounded(bytes)); }
+void* block_pool::allocate_unpooled(std::size_t bytes) { return ::operator new(of_class(bytes)); }
 void* block_pool::try_allocate_unpooled(std::size_t bytes) noexcept {
-  return ::operator new(rounded(bytes), std::nothrow);
+  return ::operator new(of_class(bytes), std::nothrow);
 }
 void block_pool::free_unpooled(void* block) noexcept { ::operator delete(block); }
 

@@ -83,14 +83,17 @@ class block_pool {
     --list.length;
     return block;
   }
-  /// What to ask the allocator for: a block may join a list when it is freed, so it has its class's full size.
-  static constexpr std::size_t rounded(std::size_t bytes) noexcept {
-    if (bytes > pooled_bytes_max) return bytes;
-    const std::size_t of_class = (bytes == 0 ? 1 : index(bytes)) * class_bytes;
-    // Blocks that lie 512 or 1,024 bytes apart, as the allocator places those of such a size, are in each other's way: their first
-    // lines have an eighth or a sixteenth of the first cache for them. So they get the allocator's next size.
-    const bool lie_badly = default_limit != 0 && ((of_class > 448 && of_class <= 512) || of_class > 896);
-    return lie_badly ? (of_class > 512 ? 1024 : 512) + class_bytes : of_class;
+  /// A block may join a list when it is freed, so it has its class's full size.
+  static constexpr std::size_t of_class(std::size_t bytes) noexcept {
+    return bytes <= pooled_bytes_max ? (bytes == 0 ? 1 : index(bytes)) * class_bytes : bytes;
+  }
+  /// What to ask an allocator for that places blocks of like sizes one after the other. Those that lie 512 or 1,024 bytes apart are in
+  /// each other's way: their first lines have an eighth or a sixteenth of the first cache for them. So they get the next size.
+  static constexpr std::size_t spread(std::size_t bytes) noexcept {
+    const std::size_t size = of_class(bytes);
+    if (size > 448 && size <= 512) return 512 + class_bytes;
+    if (size > 896 && size <= 1024) return 1024 + class_bytes;
+    return size;
   }
 
   /// Switched off, every block comes from the allocator and goes there: for tests of its failures.

@@ -8,15 +8,15 @@
 //   this_shard().timers->arm_after(t, 5ms);         // after a time; needs no look at the clock
 //   t.cancel();
 //
-// Timeouts of what is over long before them, as calls mostly are, are brief_timers: those armed last are in a ring, and
-// become timers when it comes round to them, or when one may be due.
+// Timeouts of what is over long before them, as calls mostly are, are brief_timers: those armed last are in a ring. They
+// become timers when it comes round to them, or all when one may be due, or when the clock was not read for long.
 //
 // Eleven wheels of 64 slots cover all 64 bits of a nanosecond count. A timer lies in the wheel of the highest
 // six-bit digit in which its time differs from the time the queue was last advanced to, in the slot of that
 // digit. Arming and cancelling are O(1) and allocate nothing; a timer is moved at most once a wheel.
 // A timer armed by arm_after gets its time when the loop next reads the clock, so it is late by that much at
-// most and never early. A brief one is late by the longest time between two looks at the clock since there was none, 100 us at most. How
-// late a timer fires else is the loop's matter.
+// most and never early. A brief one is never early either, and late by the longest time between two looks at the clock since there was
+// none: by 100 us, or where the one after its arming came later than that, by as much. How late a timer fires else is the loop's matter.
 // Shard rules: one shard's. A timer's action runs inside the reactor's loop, so it only schedules.
 #pragma once
 
@@ -41,7 +41,8 @@ struct timer_node : list_hook {
   std::int64_t at = 0;  // ns on the shard's clock; while it waits for the clock, ns from then
 };
 
-/// What is most likely over before its time. To arm it and to end it are a few instructions each that touch no other timer.
+/// What is most likely over before its time. To arm it and to end it are a few instructions each that mostly touch no
+/// other timer.
 struct brief_timer {
   struct actions {
     /// It has lasted: gives the timer that it is from now on, not armed, `at` the time that it was armed for.
@@ -78,7 +79,7 @@ class timer_queue {
   static constexpr duration brief_late_max = std::chrono::microseconds(100);
   /// Where a brief timer is while it is one.
   using brief_place = std::uint16_t;
-  /// At a time by the clock as of the last look. Until end_brief(), or until it lasts. REQUIRES: it is not armed.
+  /// At a time by the clock as of the last look, or later. Until end_brief(), or until it lasts. REQUIRES: it is not armed.
   brief_place arm_briefly(brief_timer& t, time_point at) noexcept {
     if (!takes_briefly(at)) [[unlikely]]
       make_place(at);
@@ -145,7 +146,7 @@ class timer_queue {
   intrusive_list<timer_node> due_;
   intrusive_list<timer_node> fresh_;  // armed since the clock was read last
   // Brief timers by their number: those before briefs_over_ have ended, or lasted; those from briefs_seen_ on came since the last look.
-  std::uint64_t briefs_armed_ = 0;
+  alignas(64) std::uint64_t briefs_armed_ = 0;
   std::uint64_t briefs_seen_ = 0;
   std::uint64_t briefs_over_ = 0;
   std::int64_t briefs_late_ = 0;   // by how much those that were seen have to be

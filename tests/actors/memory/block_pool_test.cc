@@ -47,6 +47,20 @@ TEST(block_pool, blocks_of_all_sizes_lie_in_many_sets_of_the_first_cache) {
   }
 }
 
+TEST(block_pool, gives_next_what_it_was_told_to_provide) {
+  atoll::block_pool pool;
+  pool.switch_on(false);  // also where it keeps nothing
+  for (const std::size_t n : {std::size_t{1}, std::size_t{480}, atoll::block_pool::pooled_bytes_max}) {
+    EXPECT_EQ(pool.take(n), nullptr);
+    pool.provide(n);
+    void* p = pool.take(n);
+    ASSERT_NE(p, nullptr);
+    std::memset(p, 0xab, n);
+    EXPECT_EQ(pool.take(n), nullptr);
+    pool.free(p, n);
+  }
+}
+
 TEST(block_pool, keeps_no_more_than_its_bound) {
   atoll::block_pool pool;
   pool.switch_on(true);  // a build with AddressSanitizer begins without
