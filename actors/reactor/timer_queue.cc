@@ -38,6 +38,7 @@ void timer_queue::briefs_last(std::int64_t unseen_late) noexcept {
   for (; briefs_over_ != briefs_armed_; ++briefs_over_) {
     brief_timer* const lasts = std::exchange(briefs_[briefs_over_ % briefs_max], nullptr);
     if (lasts == nullptr) continue;
+    ATOLL_SOMETIMES("timers: a brief one lasted");
     timer_node& t = lasts->does.lasts(*lasts);
     t.at += briefs_over_ < briefs_seen_ ? briefs_late_ : unseen_late;
     place(t);
