@@ -292,7 +292,7 @@ class call_record final : public call_message {
     } else if (timeout >= timeout_max) {
       record->reply_.start_plain(here, *record, to);
     } else {
-      record->reply_.start_bounded(here, *record, to, timeout);
+      record->reply_.start_bounded(here, *record, timeout, to);
     }
     return f;
   }

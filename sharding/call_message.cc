@@ -415,20 +415,32 @@ void call_caller::end_brief() noexcept {
   local.mail.send_by(*way.way(), its, to);
 }
 
-void call_caller::start_bounded(shard& here, call_message& its, shard_id to, duration timeout) noexcept {
+void call_caller::start_bounded(shard& here, call_message& its, duration timeout, shard_id to) noexcept {
   timer_queue& timers = *here.timers;
-  const time_point until = here.coarse_now + timeout;
-  if (here.tick || !timers.takes_briefly(until)) [[unlikely]]
-    return start_bounded_slowly(here, its, to, timeout);
+  const time_point until(duration(here.recent_ns) + timeout);
+  if (!timers.takes_briefly(until)) [[unlikely]]
+    return start_bounded_slowly(here, its, timeout, to);
   its.deadline_ = until + here.tasks.quota();
   its.timeout_at_ = timers.put_briefly(*this);
-  marks_ = {.flags = is_brief};
-  start_plain(here, its, to);
+  marks_ = {.flags = is_brief, .place = first_place};
+  outbox& way = here.slot<sharding_local>(shard_slot::sharding)->outboxes[to];
+  if (!way.lets_pass()) [[unlikely]]
+    return start_armed(here, its, timeout, to);
+  if (!way.way()->push_quickly(its)) [[unlikely]]
+    return send_armed(here, its, timeout, to);
 }
-/// With the arguments where they are: the other one would move them about each time.
-[[gnu::noinline]] void call_caller::start_bounded_slowly(shard& here, call_message& /*its*/, shard_id /*to*/,
-                                                         duration timeout) noexcept {
+// What else it may need. With the arguments where they are: start_bounded() would move them about each time.
+[[gnu::noinline]] void call_caller::start_bounded_slowly(shard& here, call_message& /*its*/, duration timeout,
+                                                         shard_id /*to*/) noexcept {
   start(here, timeout);
+}
+[[gnu::noinline]] void call_caller::start_armed(shard& here, call_message& /*its*/, duration /*timeout*/,
+                                                shard_id /*to*/) noexcept {
+  start(here, no_timeout);
+}
+[[gnu::noinline]] void call_caller::send_armed(shard& here, call_message& its, duration /*timeout*/,
+                                               shard_id to) noexcept {
+  sharding_of(here).mail.send(its, to);
 }
 
 void call_caller::start(shard& here, duration timeout) noexcept {

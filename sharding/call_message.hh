@@ -350,8 +350,7 @@ class call_caller : private brief_timer {
   /// The same of a call of a method that nobody can cancel, and that is not one-way, by slot or with streams.
   void start_plain(shard& here, call_message& its, shard_id to) noexcept;
   /// The same with a timeout, of less than timeout_max.
-  void start_bounded(shard& here, call_message& its, shard_id to, duration timeout) noexcept;
-  void start_bounded_slowly(shard& here, call_message& its, shard_id to, duration timeout) noexcept;
+  void start_bounded(shard& here, call_message& its, duration timeout, shard_id to) noexcept;
   static timer_node& lasts(brief_timer& self) noexcept;
   /// Stops waiting and, where the call is under way, has it cancelled. True where nothing of it comes back any more.
   bool leave(status_code why) noexcept;
@@ -401,6 +400,9 @@ class call_caller : private brief_timer {
 
   static void cancel_served(call_message& message, status_code why) noexcept;
   [[nodiscard]] const actions& its_actions() const noexcept { return static_cast<const actions&>(does); }
+  void start_bounded_slowly(shard& here, call_message& its, duration timeout, shard_id to) noexcept;
+  void start_armed(shard& here, call_message& its, duration timeout, shard_id to) noexcept;
+  void send_armed(shard& here, call_message& its, duration timeout, shard_id to) noexcept;
   void arm(const shard& here, time_point now, duration timeout) noexcept;
   timer_node& makes_timer() noexcept;
   void end_brief() noexcept;

@@ -129,6 +129,7 @@ void reactor::look(bool idle) noexcept {
   shard_.tick = !shard_.has_ticker || shard_.shuffled;
   shard_.calls_since_look = 0;
   shard_.coarse_now = shard_.time->now();
+  shard_.recent_ns = shard_.tick ? shard::long_ago : shard_.coarse_now.time_since_epoch().count();
   timers_.look(shard_.coarse_now);
   shard_.tasks.look(shard_.coarse_now, idle);
   if (shard_.returns != nullptr) shard_.returns->turn(shard_.blocks);

@@ -68,6 +68,9 @@ struct work_name {
 };
 
 struct shard {
+  /// Whatever duration is added, it is before any time.
+  static constexpr std::int64_t long_ago = INT64_MIN;
+
   explicit shard(clock& its_time);
   shard(const shard&) = delete;
   shard& operator=(const shard&) = delete;
@@ -82,9 +85,11 @@ struct shard {
   bool has_ticker = false;
   bool shuffled = false;  // what is ready runs in random order, and awaits of it give way at random: for tests
   ticker* ticks = nullptr;
-  std::uint32_t calls_since_look = 0;         // of detail::tick_is_due, without a ticker
-  std::uintptr_t stack_floor = 0;             // below this address a new coroutine starts as a task of its own
-  time_point coarse_now{};                    // as of the loop's last look
+  std::uint32_t calls_since_look = 0;  // of detail::tick_is_due, without a ticker
+  std::uintptr_t stack_floor = 0;      // below this address a new coroutine starts as a task of its own
+  time_point coarse_now{};             // as of the loop's last look
+  // The same in ns; long_ago from the next tick on: what may not be older than that sees it by the sum.
+  volatile std::int64_t recent_ns = long_ago;
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
   // Of what runs now up to its first await, for the stall report: read by a signal handler.
   const work_name* volatile work = nullptr;

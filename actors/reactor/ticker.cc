@@ -170,6 +170,7 @@ void ticker::tick() noexcept {
   }
   if (state_ == state::resting) state_ = state::running;
   shard_.tick = true;
+  shard_.recent_ns = shard::long_ago;
   if (const std::uint64_t turns = turns_; turns != turns_seen_) {
     turns_seen_ = turns;
     ticks_in_turn_ = 0;
