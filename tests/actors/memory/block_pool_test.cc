@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atoll/actors/memory/allocator.hh>
+
 namespace {
 
 TEST(block_pool, gives_the_block_freed_last_to_the_next_of_its_class) {
@@ -33,17 +35,16 @@ TEST(block_pool, blocks_have_the_whole_size_of_their_class) {
 }
 
 TEST(block_pool, blocks_of_all_sizes_lie_in_many_sets_of_the_first_cache) {
-  atoll::block_pool pool;
-  if (!pool.is_on()) GTEST_SKIP() << "AddressSanitizer's allocator places the blocks";
+  if (!atoll::block_pool().is_on()) GTEST_SKIP() << "AddressSanitizer's allocator places the blocks";
   for (std::size_t n = 432; n <= atoll::block_pool::pooled_bytes_max; n += atoll::block_pool::class_bytes) {
     std::vector<void*> blocks;
     std::set<std::uintptr_t> sets;
     for (int i = 0; i < 64; ++i) {
-      blocks.push_back(pool.allocate(n));
+      blocks.push_back(atoll::detail::allocate_pooled(n));
       sets.insert(reinterpret_cast<std::uintptr_t>(blocks.back()) / 64 % 64);
     }
     EXPECT_GT(sets.size(), 8U) << n << " bytes";
-    for (void* p : blocks) pool.free(p, n);
+    for (void* p : blocks) atoll::detail::free_pooled(p, n);
   }
 }
 
