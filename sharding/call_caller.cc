@@ -124,6 +124,7 @@ void call_caller::start_bounded(shard& here, call_message& its, duration timeout
 }
 [[gnu::noinline]] void call_caller::start_armed(shard& here, call_message& /*its*/, duration /*timeout*/,
                                                 shard_id /*to*/) noexcept {
+  marks_.place = outbox::no_place;
   start(here, no_timeout);
 }
 [[gnu::noinline]] void call_caller::send_armed(shard& here, call_message& its, duration /*timeout*/,

@@ -287,6 +287,14 @@ ATOLL_TEST(call, of_many_with_deadlines_each_ends_by_its_own) {
   EXPECT_EQ(seen::cancelled + seen::ended, 2 * many);
 }
 
+ATOLL_TEST(call, within_a_shard_takes_no_place_with_a_deadline_either) {
+  sharded<sleeper> sleepers;
+  co_await sleepers.start();
+  for (int i = 0; i < 1'000; ++i) EXPECT_EQ(co_await sleepers.at(0).within(1h).add(i, 1), i + 1);
+  EXPECT_EQ(atoll::local_sharding().outboxes[0].in_flight(), 0U);
+  co_await sleepers.stop();
+}
+
 ATOLL_TEST(call, a_million_queued_calls_may_lose_their_callers) {
 #if defined(__has_feature)
   constexpr int count = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ? 50'000 : 1'000'000;
