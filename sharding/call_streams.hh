@@ -23,6 +23,7 @@
 #include <vector>
 
 #include <atoll/actors/future/stream.hh>
+#include <atoll/actors/memory/prefetch.hh>
 #include <atoll/actors/sync/wait_queue.hh>
 #include <atoll/sharding/call.hh>
 #include <atoll/sharding/service_core.hh>
@@ -151,6 +152,13 @@ namespace detail {
 template <class T>
 struct values_block final : stream_block {
   std::vector<T> values;
+
+  /// It has come from the other side: its memory has not yet.
+  template <bool ToWrite>
+  void fetch() const noexcept {
+    if constexpr (!std::is_same_v<T, bool>)
+      fetch_all<ToWrite>(values.data(), (ToWrite ? values.capacity() : values.size()) * sizeof(T));
+  }
 };
 
 template <class T>
@@ -207,6 +215,7 @@ class stream_writer final : stream_end {
   }
   void arrived(stream_block& block) noexcept override {
     refused_ = refused_ || block.refused;
+    static_cast<const values_block<T>&>(block).template fetch<true>();
     empty_.push(block);
     wake();
   }
@@ -256,6 +265,7 @@ class stream_reader final : public stream_state<T>, stream_end {
 
   void arrived(stream_block& block) noexcept override {
     if (block.refused) return;  // it was on its way to a producer that had ended
+    static_cast<const values_block<T>&>(block).template fetch<!std::is_trivially_copyable_v<T>>();
     blocks_.push(block);
     if (this->values.empty()) refill();
   }

@@ -8,22 +8,12 @@
 #include <new>
 #include <type_traits>
 
+#include <atoll/actors/memory/prefetch.hh>
 #include <atoll/actors/reactor/points.hh>
 
 namespace atoll_root::atoll {
-namespace {
 
-/// Has the line come here as ours alone. The builtin asks for a shared copy where the compiler may not take for granted that
-/// the processor has the instruction; one that has it not takes it for none at all.
-[[gnu::always_inline]] inline void fetch_to_write(const void* p) noexcept {
-#if defined(__x86_64__)
-  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
-#else
-  __builtin_prefetch(p, 1);
-#endif
-}
-
-}  // namespace
+using detail::fetch_to_write;
 
 lane::~lane() {
   if (ring* lines = ring_.load(std::memory_order_relaxed)) ::munmap(lines, sizeof(ring));
