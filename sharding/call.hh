@@ -157,6 +157,7 @@ class call_reply final : public detail::producer<R>, public call_caller {
   /// end_plain(), and the value.
   [[gnu::always_inline]] static void complete_plain(shard& here, call_message& message, call_reply& reply,
                                                     call_outcome<R>& outcome, block_pool::list_id list) noexcept {
+    reply.end_any_brief(here, message);
     outcome.give_value_to(reply);
     call_caller::end_plain(here, message, reply, reply.waiter(), list);
   }

@@ -274,11 +274,6 @@ void call_caller::end_plain(shard& here, call_message& message, call_caller& cal
   outbox& way = outbox_to(here, message.to_);
   if (!here.blocks.has_room(list) || !way.lets_go()) [[unlikely]]
     return end_plain_slowly(here, message, caller, waiter, list);
-  if (caller.is(is_brief)) {
-    here.timers->end_brief(message.timeout_at_);
-  } else if (caller.is(has_timer)) [[unlikely]] {
-    caller.more().to_expire.cancel();
-  }
   here.blocks.put(&message, list);
   if (waiter != nullptr) [[likely]]
     here.tasks.push(*waiter);
@@ -286,7 +281,6 @@ void call_caller::end_plain(shard& here, call_message& message, call_caller& cal
 
 void call_caller::end_plain_slowly(shard& here, call_message& message, call_caller& caller, task* waiter,
                                    block_pool::list_id list) noexcept {
-  caller.stop_waiting();
   caller.count_outcome(status_code::ok);
   caller.release_place();
   here.blocks.free(&message, list);

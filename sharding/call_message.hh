@@ -362,13 +362,17 @@ class call_caller : private brief_timer {
   /// The record is back, with this outcome, which the caller has: its place in the outbox is free, and who waits is woken. True where
   /// nothing else of the call is under way.
   bool take_back(shard& here, status_code code, detail::producer_base& caller) noexcept;
-  /// Only its record, and time, wait for it.
+  /// Only its record waits for it, and mayhap a brief timer.
   [[nodiscard]] bool is_plain() const noexcept {
-    constexpr auto of_time = std::bit_cast<std::uint32_t>(marks{.flags = is_brief | has_timer});
+    constexpr auto of_time = std::bit_cast<std::uint32_t>(marks{.flags = is_brief});
     return (std::bit_cast<std::uint32_t>(marks_) & ~of_time) ==
            std::bit_cast<std::uint32_t>(marks{.place = first_place});
   }
-  /// take_back() of a plain one that gave a value, which the caller has, and the end of its record: nothing in that needs to be
+  /// The timer of a plain one.
+  [[gnu::always_inline]] void end_any_brief(shard& here, const call_message& its) const noexcept {
+    if (is(is_brief)) here.timers->end_brief(its.timeout_at_);
+  }
+  /// take_back() of a plain one that gave a value and has no timer any more, which the caller has, and the end of its record: nothing in that needs to be
   /// destroyed any more.
   static void end_plain(shard& here, call_message& message, call_caller& caller, task* waiter,
                         block_pool::list_id list) noexcept;

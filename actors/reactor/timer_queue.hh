@@ -87,7 +87,9 @@ class timer_queue {
   }
   // The same in two steps, where the first says that the second needs nothing else.
   [[nodiscard]] bool takes_briefly(time_point at) const noexcept {
-    return briefs_[briefs_armed_ % briefs_max] == nullptr && at >= brief_next_;
+    if (briefs_[briefs_armed_ % briefs_max] != nullptr) [[unlikely]]
+      return false;
+    return at >= brief_next_;
   }
   brief_place put_briefly(brief_timer& t) noexcept {
     const std::uint64_t n = briefs_armed_++ % briefs_max;
