@@ -65,7 +65,7 @@ void call_caller::go(shard& here) noexcept {
 void call_caller::arm(const shard& here, time_point now, duration timeout) noexcept {
   const time_point until = now + timeout;
   if (until >= message().deadline_) return;
-  if (!is(one_way)) message().deadline_ = until + here.tasks.quota();
+  if (!is(one_way)) message().deadline_ = until + here.clock_age_max;
   // Where ticks come, one tells that the last look is long ago: a brief timer would be late.
   if (!is(one_way) && (now == here.coarse_now || !here.has_ticker || here.shuffled)) {
     message().timeout_at_ = here.timers->arm_briefly(*this, until);
@@ -85,7 +85,7 @@ timer_node& call_caller::lasts(brief_timer& self) noexcept {
   auto& call = static_cast<call_caller&>(self);
   call.unset(is_brief);
   timer_node& timer = call.makes_timer();
-  timer.at = (call.message().deadline_ - this_shard().tasks.quota()).time_since_epoch().count();
+  timer.at = (call.message().deadline_ - this_shard().clock_age_max).time_since_epoch().count();
   return timer;
 }
 
@@ -108,7 +108,7 @@ void call_caller::start_bounded(shard& here, call_message& its, duration timeout
   const time_point until(duration(here.recent_ns) + timeout);
   if (!timers.takes_briefly(until)) [[unlikely]]
     return start_bounded_slowly(here, its, timeout, to);
-  its.deadline_ = until + here.tasks.quota();
+  its.deadline_ = until + here.clock_age_max;
   its.timeout_at_ = timers.put_briefly(*this);
   marks_ = {.flags = is_brief, .place = first_place};
   outbox& way = here.slot<sharding_local>(shard_slot::sharding)->outboxes[to];
@@ -134,7 +134,7 @@ void call_caller::start_bounded(shard& here, call_message& its, duration timeout
 
 void call_caller::start(shard& here, duration timeout) noexcept {
   if (here.context != nullptr) message().take_over(*here.context, is(one_way));
-  // The time as of the last look, which is less than a quota old: the callee's deadline is not early. Ours isn't in any case.
+  // The time as of the last look, which is less than clock_age_max old: the callee's deadline is not early. Ours isn't in any case.
   if (timeout < timeout_max) arm(here, here.tick ? mono_now() : here.coarse_now, timeout);
   if (here.context != nullptr) {
     ::new (static_cast<void*>(&more().to_cancel)) call_hook<cancel_hook>(*this, its_actions().cancelled);

@@ -81,6 +81,7 @@ reactor::reactor(const reactor_options& options, clock& time, std::unique_ptr<io
   shard_.stack_floor = lowest_start_on_this_stack();
   shard_.tasks.set_quota(options.task_quota);
   shard_.has_ticker = ticks_.works();
+  shard_.clock_age_max = std::max<duration>(options.task_quota, ticker::rest_for);
   shard_.shuffled = options.shuffle;
   detail::current_shard = &shard_;
   try {

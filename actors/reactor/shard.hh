@@ -88,7 +88,8 @@ struct shard {
   std::uint32_t calls_since_look = 0;  // of detail::tick_is_due, without a ticker
   std::uintptr_t stack_floor = 0;      // below this address a new coroutine starts as a task of its own
   time_point coarse_now{};             // as of the loop's last look
-  // The same in ns; long_ago from the next tick on: what may not be older than that sees it by the sum.
+  duration clock_age_max{};            // how old that is where no tick has come since, at most
+  // The same as coarse_now in ns; long_ago from the next tick on: what may not be older than that sees it by the sum.
   volatile std::int64_t recent_ns = long_ago;
   detail::coroutine_base* running = nullptr;  // while a coroutine runs, but for one that runs inside its first call
   // Of what runs now up to its first await, for the stall report: read by a signal handler.
