@@ -182,24 +182,18 @@ struct actor_call_at_callee {
   actor_entry* entry;  // while it serves the call
 };
 
-/// Finds by key and hash together.
-template <class Key>
-struct hashed_key {
-  const Key& key;
-  std::uint64_t hash;
-};
 template <class Key>
 struct actor_key_hash {
   using is_transparent = void;
   std::size_t operator()(const Key& key) const noexcept { return key_hash(key); }
-  std::size_t operator()(const hashed_key<Key>& key) const noexcept { return key.hash; }
+  std::size_t operator()(const carried_key<Key>& key) const noexcept { return key.hash(); }
 };
 template <class Key>
 struct actor_key_equal {
   using is_transparent = void;
   bool operator()(const Key& a, const Key& b) const { return a == b; }
-  bool operator()(const hashed_key<Key>& a, const Key& b) const { return a.key == b; }
-  bool operator()(const Key& a, const hashed_key<Key>& b) const { return a == b.key; }
+  bool operator()(const carried_key<Key>& a, const Key& b) const { return a.key() == b; }
+  bool operator()(const Key& a, const carried_key<Key>& b) const { return a == b.key(); }
 };
 
 /// What start() was given, as values: each actor is constructed from them.
@@ -239,7 +233,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     auto* last = static_cast<entry*>(at_callee.its_turn.line->kept);
     if (last != nullptr && call.actor.is_of_line(*last->key)) [[likely]]
       return serve_active<R>(*last, call, at_callee);
-    const auto at = entries_.find(hashed_key<key_type>{call.actor.key(), call.actor.hash()});
+    const auto at = entries_.find(call.actor);
     if (at == entries_.end()) return activate_and_serve<R>(*this, call, at_callee);
     return serve_active<R>(at->second, call, at_callee);
   }
@@ -249,7 +243,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
 
   /// The line is that of the key, whose turn the call has.
   future<> leave(const carried_key<key_type>& actor, turn_line& line) {
-    const auto at = entries_.find(hashed_key<key_type>{actor.key(), actor.hash()});
+    const auto at = entries_.find(actor);
     if (at == entries_.end() || !at->second.is_leaving()) return make_ready_future();
     return deactivate(*this, at->second, actor.key(), line);
   }
@@ -349,7 +343,6 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     future<> operator()(void* instance, at_callee& there) {
       return static_cast<actor_table*>(instance)->leave(actor, *there.its_turn.line);
     }
-    void ended(at_callee& /*there*/) const noexcept {}
     void in_record(call_message& message, call_caller& /*caller*/) noexcept {
       if (hold != 0) message.is_for_slot(hold);
     }

@@ -235,7 +235,7 @@ template <class F>
 concept has_static_number = requires { &F::number; } && !std::is_member_pointer_v<decltype(&F::number)>;
 
 /// Work that has a turn of its callee always, and more there that the caller doesn't touch: `at_callee`, which has `its_turn` and no
-/// constructors. The work is told of it: arrives(it), each time that the call's task begins; operator()(instance, it); ended(it).
+/// constructors. The work is told of it: arrives(it), each time that the call's task begins; operator()(instance, it); ended(it), if it wants to know.
 template <class F>
 concept keeps_at_callee = requires { typename F::at_callee; };
 template <class F>
@@ -288,7 +288,7 @@ class call_record final : public call_message {
       if constexpr (requires { record->work_.in_record(*record, record->reply_); })
         record->work_.in_record(*record, record->reply_);
       record->reply_.start(here, timeout);
-    } else if (here.context != nullptr || to >= here.count || timeout <= duration::zero()) [[unlikely]] {
+    } else if (may_be_refused(here, to, timeout)) [[unlikely]] {
       call_reply<R>::start_or_refuse(record->reply_, here, core, to, timeout);
     } else if (timeout >= timeout_max) {
       record->reply_.start_plain(here, *record, to);
@@ -377,7 +377,7 @@ class call_record final : public call_message {
   /// `plain`: where begin() said so, and it has not waited.
   [[gnu::always_inline]] void end(shard& here, method_stats* plain) noexcept {
     // Work that wants to know when it has ended is told, before its turn ends.
-    if constexpr (keeps_at_callee<F>) {
+    if constexpr (requires { work_.ended(at_callee_); }) {
       work_.ended(at_callee_);
     } else if constexpr (requires { work_.ended(); }) {
       work_.ended();
@@ -432,7 +432,7 @@ future<R> start_made_call(service_core* core, shard_id to, duration timeout, Mak
     if (block == nullptr) [[unlikely]]
       return start_made_call_in_new_block<R>(core, to, timeout, make, std::forward<A>(arguments)...);
   } else {
-    if (to >= here.count || timeout <= duration::zero() || here.context != nullptr) {
+    if (may_be_refused(here, to, timeout)) {
       if (auto refused = call_reply<R>::refusal(core, to, timeout)) return *std::move(refused);
     }
     block = here.blocks.allocate(sizeof(record));

@@ -46,6 +46,10 @@ inline constexpr std::size_t no_bounds = UINT16_MAX;
 /// `out_of_range`, with how many shards there are.
 error no_such_shard(shard_id shard);
 
+/// Whether to ask refuses_call() at all: most calls may begin.
+inline bool may_be_refused(const shard& here, shard_id to, duration timeout) noexcept {
+  return here.context != nullptr || to >= here.count || timeout <= duration::zero();
+}
 /// Why a call may not begin; nothing: it may.
 std::optional<error> refuses_call(const service_core* core, shard_id to, duration timeout) noexcept;
 
@@ -362,7 +366,7 @@ class call_caller : private brief_timer {
   /// The record is back, with this outcome, which the caller has: its place in the outbox is free, and who waits is woken. True where
   /// nothing else of the call is under way.
   bool take_back(shard& here, status_code code, detail::producer_base& caller) noexcept;
-  /// Only its record waits for it, and mayhap a brief timer.
+  /// Nothing but its record, and a brief timer at most, waits for it.
   [[nodiscard]] bool is_plain() const noexcept {
     constexpr auto of_time = std::bit_cast<std::uint32_t>(marks{.flags = is_brief});
     return (std::bit_cast<std::uint32_t>(marks_) & ~of_time) ==
@@ -372,8 +376,8 @@ class call_caller : private brief_timer {
   [[gnu::always_inline]] void end_any_brief(shard& here, const call_message& its) const noexcept {
     if (is(is_brief)) here.timers->end_brief(its.timeout_at_);
   }
-  /// take_back() of a plain one that gave a value and has no timer any more, which the caller has, and the end of its record: nothing in that needs to be
-  /// destroyed any more.
+  /// take_back() of a plain one whose caller has its value and which has no timer any more, and the end of its record: nothing in
+  /// that needs to be destroyed.
   static void end_plain(shard& here, call_message& message, call_caller& caller, task* waiter,
                         block_pool::list_id list) noexcept;
   /// The caller has its outcome, before the record is back.

@@ -147,11 +147,11 @@ inline time_point mono_now() noexcept { return this_shard().time->now(); }
 /// The time of day, UTC: for people and for other machines. It may jump either way.
 inline wall_time wall_now() noexcept { return this_shard().time->wall_now(); }
 
-/// The monotonic time when the loop looked at the clock last: up to a scheduling quota (500 us) and one task
-/// ago. For ages and rates; costs one load.
+/// The monotonic time when the loop looked at the clock last: up to a scheduling quota (500 us), or 2 ms after a short sleep, and one
+/// task ago. For ages and rates; costs one load.
 inline time_point coarse_now() noexcept { return this_shard().coarse_now; }
 
-/// coarse_now() where the loop has looked within a scheduling quota, else the clock.
+/// coarse_now() where no tick has come since: then it is clock_age_max old at most. Else the clock.
 inline time_point recent_now() noexcept { return this_shard().tick ? mono_now() : coarse_now(); }
 
 namespace detail {
