@@ -6,7 +6,6 @@
 // To ask is free of harm: any address will do.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 
 #include <atoll/actors/base/namespace.hh>
@@ -30,7 +29,7 @@ template <bool ToWrite>
 void fetch_all(const void* memory, std::size_t bytes) noexcept {
   constexpr std::size_t most = 1024;
   const auto* const first = static_cast<const char*>(memory);
-  for (std::size_t at = 0; at < std::min(bytes, most); at += cache_line_bytes) {
+  for (std::size_t at = 0; at < bytes && at < most; at += cache_line_bytes) {
     if constexpr (ToWrite) {
       fetch_to_write(first + at);
     } else {
