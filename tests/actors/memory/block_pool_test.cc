@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include <atoll/actors/memory/allocator.hh>
+#include <atoll/actors/memory/shard_memory.hh>
 
 namespace {
 
@@ -35,7 +35,7 @@ TEST(block_pool, blocks_have_the_whole_size_of_their_class) {
 }
 
 TEST(block_pool, blocks_of_all_sizes_lie_in_many_sets_of_the_first_cache) {
-  if (!atoll::block_pool().is_on()) GTEST_SKIP() << "AddressSanitizer's allocator places the blocks";
+  if (!atoll::allocator_keeps_budgets()) GTEST_SKIP() << "the system's allocator places the blocks";
   for (std::size_t n = 432; n <= atoll::block_pool::pooled_bytes_max; n += atoll::block_pool::class_bytes) {
     std::vector<void*> blocks;
     std::set<std::uintptr_t> sets;
