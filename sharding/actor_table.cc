@@ -3,6 +3,7 @@
 #include <atoll/sharding/actor_table.hh>
 
 #include <algorithm>
+#include <new>
 
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/memory/shard_memory.hh>
@@ -42,7 +43,8 @@ error actor_table_base::is_stopping() const {
 
 void actor_table_base::begin_activation() {
   ++activating_;
-  if (!watches_) watches_ = watcher_.spawn([this] { return watch(); });
+  if (!watches_) watcher_.spawn([this] { return watch(); });
+  if (!watches_ && !watcher_.cancelled()) throw std::bad_alloc();  // nobody would see that it is idle
 }
 
 void actor_table_base::activated(actor_entry& e) {
@@ -83,8 +85,10 @@ void actor_table_base::deactivated(actor_entry& e, const result<>& outcome) noex
   e.unlink();
   metrics_->deactivations.add();
   if (!outcome) {
+    // Not to_string(), which may find no memory.
+    const error& why = outcome.error();
     logger("actors").warning(complaints_, "an actor's on_deactivate failed", kv("service", service_),
-                             kv("error", outcome.error().to_string()));
+                             kv("code", atoll::to_string(why.code())), kv("error", why.message()));
   }
 }
 
@@ -101,6 +105,7 @@ bool actor_table_base::first_is_idle() noexcept {
 }
 
 future<> actor_table_base::watch() {
+  watches_ = true;  // here: where there is no memory it does not begin
   const duration look_every = std::clamp(options_.idle_after / 4, look_every_min, look_every_max);
   duration since_memory = duration::zero();
   while (true) {

@@ -9,11 +9,14 @@
 // key's turn.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/base/intrusive_list.hh>
@@ -49,6 +52,35 @@ struct key_of_actor {
   using type = typename Actor::key_type;
 };
 
+template <class S>
+inline constexpr bool names_on_activate = !requires { &with_hook_names<S>::on_activate; };
+template <class S>
+inline constexpr bool names_on_deactivate = !requires { &with_hook_names<S>::on_deactivate; };
+
+/// As check_hooks().
+template <class A>
+constexpr bool check_actor_hooks() noexcept {
+  static_assert(!std::is_base_of_v<supervised, A>,
+                "an actor is not supervised: what fails is told its callers, and it leaves when it is idle");
+  if constexpr (!std::is_final_v<A>) {
+    static_assert(
+        !names_on_activate<A> || describes<A>("on_activate") ||
+            requires(A& a) {
+              { a.on_activate() } -> std::same_as<future<>>;
+            },
+        "on_activate() of an actor is public, takes nothing and returns atoll::future<>: as it is, nobody "
+        "would call it");
+    static_assert(
+        !names_on_deactivate<A> || describes<A>("on_deactivate") ||
+            requires(A& a) {
+              { a.on_deactivate() } -> std::same_as<future<>>;
+            },
+        "on_deactivate() of an actor is public, takes nothing and returns atoll::future<>: as it is, nobody "
+        "would call it");
+  }
+  return true;
+}
+
 /// An active actor's place in the order of use.
 class actor_entry : list_hook {
  public:
@@ -71,6 +103,8 @@ class actor_table_base {
 
   /// Serves no message any more, and has all leave.
   future<> stop();
+  /// Where not, there was no memory: it has to be called again, so that no actor goes without its on_deactivate().
+  [[nodiscard]] bool atoll_stop_has_begun() const noexcept { return stopping_; }
 
   /// A message's end: from now on the actor may be asked to leave. Needs no memory.
   void end_use(actor_entry& e) noexcept {
@@ -83,6 +117,7 @@ class actor_table_base {
 
   [[nodiscard]] bool stopping() const noexcept { return stopping_; }
   [[nodiscard]] error is_stopping() const;
+  /// Throws std::bad_alloc.
   void begin_activation();
   void activated(actor_entry& e);
   void activation_failed() noexcept;
@@ -204,6 +239,52 @@ struct actor_arguments {
 template <class... A>
 struct is_sendable<actor_arguments<A...>> : std::bool_constant<all_sendable<A...>> {};
 
+/// By key. In parts, each a hash table: one that grows is a pause of the shard, and this keeps it short (some ms for ten million keys).
+template <class Key, class Entry>
+class actor_entries {
+  using part = std::unordered_map<Key, Entry, actor_key_hash<Key>, actor_key_equal<Key>>;
+
+ public:
+  /// Null where there is none. `K`: the key, or a carried_key.
+  template <class K>
+  [[nodiscard]] Entry* find(const K& key) {
+    part& its = part_of(actor_key_hash<Key>()(key));
+    const auto at = its.find(key);
+    return at == its.end() ? nullptr : &at->second;
+  }
+  /// A new one, with the key it knows; both stay where they are. REQUIRES: there is none. Throws std::bad_alloc.
+  std::pair<const Key, Entry>& make(const Key& key) { return *part_of(key_hash(key)).try_emplace(key).first; }
+  void erase(const Key& key) noexcept { part_of(key_hash(key)).erase(key); }
+
+  /// The keys of a slot that were there all the while.
+  static future<std::vector<Key>> of_slot(actor_entries& self, slot_id slot, slot_id slots) {
+    std::vector<Key> keys;
+    for (part& each : self.parts_) {
+      const std::size_t before = keys.size();
+      std::size_t buckets = each.bucket_count();
+      for (std::size_t b = 0; b < buckets; ++b) {
+        for (auto at = each.begin(b); at != each.end(b); ++at) {
+          if (slot_of_hash(key_hash(at->first), slots) == slot) keys.push_back(at->first);
+        }
+        if (b % 256 == 255) co_await maybe_yield();
+        if (buckets == each.bucket_count()) continue;
+        buckets = each.bucket_count();  // others came meanwhile: once more
+        keys.resize(before);
+        b = static_cast<std::size_t>(-1);
+      }
+      co_await maybe_yield();
+    }
+    co_return keys;
+  }
+
+ private:
+  static constexpr std::size_t parts_count = 256;
+  // Not by the bits that choose the shard or slot, which are the same here for many keys.
+  part& part_of(std::uint64_t hash) noexcept { return parts_[(hash >> 16) % parts_count]; }
+
+  std::array<part, parts_count> parts_;
+};
+
 template <class Actor>
 class actor_table final : public actor_table_base, public peering<actor_table<Actor>> {
   using key_type = typename key_of_actor<Actor>::type;
@@ -233,9 +314,9 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     auto* last = static_cast<entry*>(at_callee.its_turn.line->kept);
     if (last != nullptr && call.actor.is_of_line(*last->key)) [[likely]]
       return serve_active<R>(*last, call, at_callee);
-    const auto at = entries_.find(call.actor);
-    if (at == entries_.end()) return activate_and_serve<R>(*this, call, at_callee);
-    return serve_active<R>(at->second, call, at_callee);
+    entry* const e = entries_.find(call.actor);
+    if (e == nullptr) return activate_and_serve<R>(*this, call, at_callee);
+    return serve_active<R>(*e, call, at_callee);
   }
 
   /// The actors of a slot leave: it moves, and no messages for it are under way.
@@ -243,9 +324,9 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
 
   /// The line is that of the key, whose turn the call has.
   future<> leave(const carried_key<key_type>& actor, turn_line& line) {
-    const auto at = entries_.find(actor);
-    if (at == entries_.end() || !at->second.is_leaving()) return make_ready_future();
-    return deactivate(*this, at->second, actor.key(), line);
+    entry* const e = entries_.find(actor);
+    if (e == nullptr || !e->is_leaving()) return make_ready_future();
+    return deactivate(*this, *e, actor.key(), line);
   }
 
  private:
@@ -265,11 +346,13 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
 
   template <class R, class Call>
   static future<R> activate_and_serve(actor_table& self, Call& call, actor_call_at_callee& at_callee) {
-    const auto [at, made] = self.entries_.try_emplace(call.actor.key());
-    entry& e = at->second;
-    e.key = &at->first;
-    self.begin_activation();
-    const auto begin = [&self, &e] { return self.bring_up(e); };
+    auto& made = self.entries_.make(call.actor.key());
+    entry& e = made.second;
+    e.key = &made.first;
+    const auto begin = [&self, &e] {
+      self.begin_activation();
+      return self.bring_up(e);
+    };
     auto up = co_await as_result(invoke_safely(begin));
     if (!up) {
       self.activation_failed();
@@ -305,29 +388,13 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   }
 
   static future<> empty_slot(actor_table& self, slot_id slot) {
-    const slot_id slots = count_of_slots(*self.core_);
-    std::vector<key_type> keys;
-    std::size_t buckets = self.entries_.bucket_count();
-    for (std::size_t b = 0; b < buckets; ++b) {
-      for (auto at = self.entries_.begin(b); at != self.entries_.end(b); ++at) {
-        if (slot_of_hash(key_hash(at->first), slots) == slot) keys.push_back(at->first);
-      }
-      if (b % 256 == 255) co_await maybe_yield();
-      if (buckets == self.entries_.bucket_count()) continue;
-      buckets = self.entries_.bucket_count();  // others came meanwhile: once more
-      keys.clear();
-      b = static_cast<std::size_t>(-1);
-    }
-    const auto find = [&self](const key_type& key) -> actor_entry* {
-      const auto at = self.entries_.find(key);
-      return at == self.entries_.end() ? nullptr : &at->second;
-    };
+    auto keys = co_await or_fail(all_entries::of_slot(self.entries_, slot, count_of_slots(*self.core_)));
     for (const auto& key : keys) {
       auto place = co_await or_fail(self.place_to_leave());
-      if (actor_entry* e = find(key)) self.ask_to_leave(*e, std::move(place));
+      if (actor_entry* e = self.entries_.find(key)) self.ask_to_leave(*e, std::move(place));
     }
     while (!keys.empty()) {
-      if (actor_entry* e = find(keys.back())) {
+      if (actor_entry* e = self.entries_.find(keys.back())) {
         co_await or_fail(self.until_some_left(*e));
       } else {
         keys.pop_back();
@@ -363,7 +430,8 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   }
 
   std::function<void(std::optional<Actor>&)> construct_;
-  std::unordered_map<key_type, entry, actor_key_hash<key_type>, actor_key_equal<key_type>> entries_;
+  using all_entries = actor_entries<key_type, entry>;
+  all_entries entries_;
 };
 
 /// A table is described by its actors.

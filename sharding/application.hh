@@ -29,6 +29,7 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -82,6 +83,12 @@ template <class... S>
 struct services_in_a_circle {
   static_assert(sizeof...(S) == 0, "the services of an application depend on each other in a circle: those named here");
 };
+
+template <class... S>
+inline constexpr bool are_all_different = true;
+template <class First, class... Rest>
+inline constexpr bool are_all_different<First, Rest...> =
+    !(std::is_same_v<First, Rest> || ...) && are_all_different<Rest...>;
 
 /// What depends on what, among services.
 template <class... S>
@@ -165,45 +172,63 @@ template <class... Parts>
 class application {
   using graph = detail::dependency_graph<typename Parts::service...>;
   static_assert(graph::size > 0);
+  static_assert(detail::are_all_different<typename Parts::service...>, "a service is one part of an application");
 
  public:
-  explicit application(Parts... parts) : parts_(std::move(parts)...) {
-    // Here, where nothing can fail any more: the phases refer to us.
-    add_all(std::index_sequence_for<Parts...>{});
+  explicit application(Parts... parts) : own_(std::make_shared<owned>(std::move(parts)...)) {
+    own_->add_all(std::index_sequence_for<Parts...>{});
   }
   application(const application&) = delete;
   application& operator=(const application&) = delete;
-  ~application() = default;
+  /// What starts is stopped, and a stop goes on. What has been started runs until the runtime's end, which stops it, with a log line.
+  ~application() { own_->phases.drop(); }
 
   /// `options` hold for each part, instead of the limits of default_options() (a minute to get ready, ten seconds to drain and to stop).
-  /// Once, or again after stop().
+  /// Once, or again after stop(); else `failed_precondition`.
   future<> start(life_options options = application_phases::default_options()) {
-    return phases_.start(std::move(options));
+    return application_phases::start(phases(), std::move(options));
   }
   /// Also while it starts: then no other part begins, start() fails with `cancelled`, and all ends.
-  future<> stop() { return phases_.stop(); }
+  future<> stop() { return application_phases::stop(phases()); }
   /// start(), then until SIGINT, SIGTERM or failure(), then stop(). Of an app::run().
-  future<> run(life_options options = application_phases::default_options()) { return phases_.run(std::move(options)); }
+  future<> run(life_options options = application_phases::default_options()) {
+    return application_phases::run(phases(), std::move(options));
+  }
 
-  /// Fails with the reason when a part has given up; `cancelled` where the application stops before.
-  [[nodiscard]] future<> failure() { return phases_.failure(); }
+  /// Fails with the reason when a part has given up; `cancelled` where the application stops before, or is destroyed.
+  [[nodiscard]] future<> failure() { return application_phases::failure(phases()); }
 
-  /// The sharded<S>, singleton<S> or keyed<A>.
+  /// The sharded<S>, singleton<S> or keyed<A>. It lives as long as the application.
+  template <class S>
+  [[nodiscard]] auto& get() noexcept {
+    return own_->template get<S>();
+  }
+
+ private:
+  struct owned;
+  [[nodiscard]] application_phases::kept phases() const noexcept { return {own_, &own_->phases}; }
+
+  std::shared_ptr<owned> own_;
+};
+
+/// What an application has, and its phases refer to.
+template <class... Parts>
+struct application<Parts...>::owned {
+  explicit owned(Parts... of) : parts(std::move(of)...) {}
+
   template <class S>
   [[nodiscard]] auto& get() noexcept {
     using service = typename detail::part_kind<S>::service;
     static_assert(graph::template index_of<service> < graph::size, "no part of this application");
-    return std::get<graph::template index_of<service>>(containers_);
+    return std::get<graph::template index_of<service>>(containers);
   }
-
- private:
   template <std::size_t... I>
   void add_all(std::index_sequence<I...>) {
     (add<I>(), ...);
   }
   template <std::size_t I>
   void add() {
-    auto& host = detail::host_access::of(std::get<I>(containers_));
+    auto& host = detail::host_access::of(std::get<I>(containers));
     using service = typename std::tuple_element_t<I, std::tuple<Parts...>>::service;
     application_phases::part part{
         .name = service_description<service>::name,
@@ -218,15 +243,15 @@ class application {
     for (std::size_t n = 0; n < graph::size; ++n) {
       if (graph::needs[I][n]) part.needs.push_back(n);
     }
-    phases_.add(std::move(part));
+    phases.add(std::move(part));
   }
   template <std::size_t I, class... Needed>
   future<> start_part(std::type_identity<dependencies<Needed...>>) {
     return std::apply(
         [this](const auto&... own) {
-          return start_with(std::get<I>(containers_), std::make_tuple(get<Needed>().ref()...), own...);
+          return start_with(std::get<I>(containers), std::make_tuple(get<Needed>().ref()...), own...);
         },
-        std::get<I>(parts_).arguments);
+        std::get<I>(parts).arguments);
   }
   template <class Container, class... Refs, class... A>
   static future<> start_with(Container& container, std::tuple<Refs...> refs, const A&... own) {
@@ -242,9 +267,9 @@ class application {
     return start_with(container, std::move(refs), keyed_options{}, own...);
   }
 
-  std::tuple<Parts...> parts_;
-  std::tuple<typename Parts::container...> containers_;
-  application_phases phases_;
+  std::tuple<Parts...> parts;
+  std::tuple<typename Parts::container...> containers;
+  application_phases phases;
 };
 
 }  // namespace atoll_root::atoll

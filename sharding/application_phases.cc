@@ -119,46 +119,57 @@ void application_phases::settle() noexcept {
   settled_.set();
 }
 
-void application_phases::prepare() {
-  ATOLL_ASSERT(state_ == state::idle, "start() of an application that runs");
+void application_phases::drop() noexcept {
+  asked_to_stop_ = true;
+  end_.set();
+}
+
+bool application_phases::prepare() {
+  if (state_ != state::idle) return false;
   state_ = state::starting;
   asked_to_stop_ = false;
   gave_up_.reset();
   end_.reset();
   settled_.reset();
+  return true;
 }
 
-future<> application_phases::start(life_options options) {
-  prepare();
-  return launch(std::move(options));
+error application_phases::is_started() {
+  return {status_code::failed_precondition, "the application has been started"};
 }
 
-future<> application_phases::launch(life_options options) {
-  const auto begin = [this, &options] { return start_in_order(*this, std::move(options)); };
+future<> application_phases::start(kept self, life_options options) {
+  if (!self->prepare()) return make_failed_future(is_started());
+  return launch(std::move(self), std::move(options));
+}
+
+future<> application_phases::launch(kept self, life_options options) {
+  const auto begin = [&self, &options] { return start_in_order(self, std::move(options)); };
   auto started = detail::invoke_safely(begin);
-  if (started.available() && started.failed() && state_ == state::starting) settle();  // no memory to begin with
+  if (started.available() && started.failed() && self->state_ == state::starting)
+    self->settle();  // no memory to begin with
   return started;
 }
 
-future<> application_phases::start_in_order(application_phases& self, life_options options) {
-  const auto start_part = [&self, &options](part& p) {
+future<> application_phases::start_in_order(kept self, life_options options) {
+  auto* const listener = self.get();  // none of the parts lives longer
+  const auto start_part = [listener, &options](part& p) {
     life_options own = options;
-    own.on_event = [&self, options](const service_event& event) { self.on_event(options, event); };
+    own.on_event = [listener, options](const service_event& event) { listener->on_event(options, event); };
     return p.start(std::move(own));
   };
-  const auto goes_on = [&self](bool failed) { return !failed && !self.asked_to_stop_; };
-  phase all(self.parts_, phase::direction::up, start_part, goes_on);
+  const auto goes_on = [&self](bool failed) { return !failed && !self->asked_to_stop_; };
+  phase all(self->parts_, phase::direction::up, start_part, goes_on);
   auto started = co_await as_result(phase::run(all));
-  if (started && !self.asked_to_stop_) {
-    self.state_ = state::started;
+  if (started && !self->asked_to_stop_) {
+    self->state_ = state::started;
     co_return;
   }
-  if (self.asked_to_stop_) started = error(status_code::cancelled, "the application was stopped while it started");
-  // Whoever waits for its end may destroy it then.
+  if (self->asked_to_stop_) started = error(status_code::cancelled, "the application was stopped while it started");
   while (true) {
     const auto stop = [&self] { return stop_in_order(self); };
     auto stopped = detail::invoke_safely(stop);
-    const bool could_not_begin = stopped.available() && stopped.failed() && self.state_ != state::idle;
+    const bool could_not_begin = stopped.available() && stopped.failed() && self->state_ != state::idle;
     static_cast<void>(co_await as_result(std::move(stopped)));
     if (!could_not_begin) break;
     co_await yield();
@@ -166,25 +177,27 @@ future<> application_phases::start_in_order(application_phases& self, life_optio
   co_await fail(std::move(started).error());
 }
 
-future<> application_phases::stop() {
-  end_.set();
-  switch (state_) {
+future<> application_phases::stop(kept self) {
+  self->end_.set();
+  switch (self->state_) {
     case state::idle:
       return make_ready_future();
     case state::started: {
-      state_ = state::stopping;
-      const auto begin = [this] { return stop_in_order(*this); };
+      self->state_ = state::stopping;
+      const auto begin = [&self] { return stop_in_order(self); };
       auto stopped = detail::invoke_safely(begin);
-      if (stopped.available() && stopped.failed() && state_ == state::stopping) state_ = state::started;  // no memory
+      if (stopped.available() && stopped.failed() && self->state_ == state::stopping) {
+        self->state_ = state::started;  // no memory
+      }
       return stopped;
     }
     case state::starting:
-      asked_to_stop_ = true;
+      self->asked_to_stop_ = true;
       break;
     case state::stopping:
       break;
   }
-  return with_context({}, [this] { return settled_.wait(); });
+  return with_context({}, [&self] { return self->settled_.wait(); });
 }
 
 /// Where there is no memory to begin with, it is asked again: what the part needs must not go before it.
@@ -198,55 +211,54 @@ future<> application_phases::stop_surely(part& p) {
   if (!stopped) co_await fail(std::move(stopped).error());
 }
 
-future<> application_phases::stop_in_order(application_phases& self) {
-  self.end_.set();
+future<> application_phases::stop_in_order(kept self) {
+  self->end_.set();
   const auto always = [](bool /*failed*/) { return true; };
-  phase draining(self.parts_, phase::direction::down, [](part& p) { return p.drain(); }, always);
+  phase draining(self->parts_, phase::direction::down, [](part& p) { return p.drain(); }, always);
   auto drained = co_await as_result(phase::run(draining));
-  phase stopping(self.parts_, phase::direction::down, &stop_surely, always);
+  phase stopping(self->parts_, phase::direction::down, &stop_surely, always);
   auto stopped = co_await as_result(phase::run(stopping));
-  self.settle();
+  self->settle();
   if (!drained) co_await fail(std::move(drained).error());
   if (!stopped) co_await fail(std::move(stopped).error());
 }
 
-future<> application_phases::wait_for_end(application_phases& self) {
-  co_await self.end_.wait();
-  if (self.gave_up_) co_await fail(*self.gave_up_);
+future<> application_phases::failure(kept self) {
+  co_await self->end_.wait();
+  if (self->gave_up_) co_await fail(*self->gave_up_);
   co_await fail(status_code::cancelled, "the application stops");
 }
 
-future<> application_phases::failure() { return wait_for_end(*this); }
-
-future<> application_phases::stop_at_signal(application_phases& self) {
+future<> application_phases::stop_at_signal(kept self) {
   const auto signalled = co_await as_result(stop_signal());
   if (!signalled && cancellation() != nullptr) co_return;
-  if (!signalled && !self.gave_up_) self.gave_up_ = signalled.error();  // deaf to signals it must not go on
-  self.asked_to_stop_ = true;
-  self.end_.set();
+  if (!signalled && !self->gave_up_) self->gave_up_ = signalled.error();  // deaf to signals it must not go on
+  self->asked_to_stop_ = true;
+  self->end_.set();
 }
 
-future<> application_phases::run(life_options options) {
-  prepare();
+future<> application_phases::run(kept self, life_options options) {
+  if (!self->prepare()) co_await fail(is_started());
   cancel_source waiting;
   // From the beginning: a signal during the start ends it.
-  auto signalled = waiting.run([this] { return stop_at_signal(*this); });
+  auto signalled = waiting.run([&self] { return stop_at_signal(self); });
   if (signalled.available() && signalled.failed()) {
-    settle();
+    self->settle();
     co_await fail(signalled.take_error());
   }
-  const auto begin = [this, &options] { return launch(std::move(options)); };
+  const auto begin = [&self, &options] { return launch(self, std::move(options)); };
   auto started = co_await as_result(detail::invoke_safely(begin));
   result<void> ended;
   result<void> stopped;
+  const bool stopped_before = !started && self->asked_to_stop_ && started.error().code() == status_code::cancelled;
   if (started) {
-    ended = co_await as_result(end_.wait());
-    stopped = co_await as_result(stop());
+    ended = co_await as_result(self->end_.wait());
+    stopped = co_await as_result(stop(self));
   }
   waiting.cancel();
   static_cast<void>(co_await as_result(std::move(signalled)));
-  if (!started && started.error().code() != status_code::cancelled) co_await fail(std::move(started).error());
-  if (gave_up_) co_await fail(*gave_up_);
+  if (!started && !stopped_before) co_await fail(std::move(started).error());
+  if (self->gave_up_) co_await fail(*self->gave_up_);
   if (!ended) co_await fail(std::move(ended).error());
   if (!stopped) co_await fail(std::move(stopped).error());
 }

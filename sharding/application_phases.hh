@@ -3,11 +3,13 @@
 //
 // The order in which the parts of an application start and stop. Internal to atoll; users have application.
 //
+// They live until the last of what is under way has ended: whoever has the application may let go of it at any time.
 // Each phase runs one operation for each part, as soon as those for the parts before it are done; in a start those are
 // the parts that it needs, else those that need it.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -33,22 +35,27 @@ class application_phases {
 
   void add(part p) { parts_.push_back(std::move(p)); }
 
-  future<> start(life_options options);
-  future<> stop();
-  future<> run(life_options options);
-  future<> failure();
+  /// Keeps the phases, and all that their parts refer to.
+  using kept = std::shared_ptr<application_phases>;
+  static future<> start(kept self, life_options options);
+  static future<> stop(kept self);
+  static future<> run(kept self, life_options options);
+  static future<> failure(kept self);
+  /// Nobody has them any more: what starts is stopped, and what waits for the end told.
+  void drop() noexcept;
 
  private:
   enum class state : std::uint8_t { idle, starting, started, stopping };
   class phase;
 
-  void prepare();
-  future<> launch(life_options options);
-  static future<> stop_at_signal(application_phases& self);
-  static future<> start_in_order(application_phases& self, life_options options);
-  static future<> stop_in_order(application_phases& self);
+  /// False where it runs.
+  bool prepare();
+  static error is_started();
+  static future<> launch(kept self, life_options options);
+  static future<> stop_at_signal(kept self);
+  static future<> start_in_order(kept self, life_options options);
+  static future<> stop_in_order(kept self);
   static future<> stop_surely(part& p);
-  static future<> wait_for_end(application_phases& self);
   void on_event(const life_options& options, const service_event& event);
   /// All are stopped.
   void settle() noexcept;

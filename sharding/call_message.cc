@@ -246,8 +246,8 @@ bool call_message::changes_group() noexcept {
 
 void call_message::report_if_lost(const error& e) const noexcept {
   if (!caller().is_one_way()) return;
-  logger("service").warning(local_sharding().lost_messages, "a one-way message was not served",
-                            kv("service", core_->name()), kv("code", to_string(e.code())), kv("error", e.message()));
+  logger("service").warning(local_sharding().lost_messages, "a one-way message failed", kv("service", core_->label()),
+                            kv("code", to_string(e.code())), kv("error", e.message()));
 }
 
 void call_message::end_turn() noexcept {

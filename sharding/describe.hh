@@ -170,6 +170,8 @@ struct method_traits {
   static_assert(!options.one_way || (std::is_same_v<returned, future<>> && !streams),
                 "a one_way method returns future<>, and has no streams: nobody waits for it");
   static_assert(!options.per_key || key != no_key, "per_key is for methods with a key(...)");
+  static_assert(options.concurrency != 0 || options.queue == queue_default,
+                "queue is for methods with a concurrency of their own: it says how many calls wait for it");
   static_assert(!options.per_key || options.concurrency != 0, "per_key says for whom concurrency is: give both");
 };
 
@@ -253,7 +255,20 @@ constexpr void for_each_method(F f) {
   detail::for_each_type(std::type_identity<typename service_description<S>::methods>{}, f);
 }
 
+namespace detail {
+
+/// Whether a method of it is served in a scheduling group of its own.
+template <class S>
+inline constexpr bool has_grouped_methods = [] {
+  bool any = false;
+  for_each_method<S>([&any]<class Tag>(Tag /*of*/) { any = any || work_options<Tag>::has_group; });
+  return any;
+}();
+
+}  // namespace detail
 }  // namespace atoll_root::atoll
+
+#pragma GCC system_header  // for shorter errors: for_each_macro.hh
 
 #define ATOLL_METHOD(method, ...) (method, #__VA_ARGS__, )
 #define ATOLL_METHOD_WITH(options, method, ...) (method, #__VA_ARGS__, ATOLL_DETAIL_UNWRAP options)

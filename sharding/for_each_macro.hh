@@ -8,6 +8,9 @@
 
 #include <atoll/actors/base/namespace.hh>
 
+// Else each error in a description would come with the macros it was expanded through, line by line.
+#pragma GCC system_header
+
 #define ATOLL_DETAIL_LIST(macro, data, ...) \
   __VA_OPT__(ATOLL_DETAIL_EXPAND(ATOLL_DETAIL_EACH_1(ATOLL_DETAIL_COMMA, macro, data, __VA_ARGS__)))
 /// The same without commas between the expansions.

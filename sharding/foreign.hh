@@ -143,6 +143,9 @@ class foreign_port {
     return start<result<detail::unwrapped<std::invoke_result_t<F&>>>>(to, std::move(f));
   }
 
+  /// Whether they lead to the same runtime.
+  bool operator==(const foreign_port& other) const noexcept = default;
+
   /// How many calls of foreign threads are on their way to a shard or run there. REQUIRES: there is such a shard.
   [[nodiscard]] std::uint32_t calls_in_flight(shard_id on) const noexcept { return gate_->calls_in_flight(on); }
 

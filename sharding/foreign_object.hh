@@ -48,7 +48,7 @@ class foreign_block final : public task {
   /// The owner lets go, having made so many calls. From any thread.
   void drop(std::uint64_t calls) noexcept {
     calls_made_ = calls;
-    if (!on_shard()) return drop_from_a_thread();
+    if (!on_shard() || port_ != foreign_port::of_this_process()) return drop_from_a_thread();
     if (this_shard_id() == home_) return let_go(this);
     local_sharding().mail.send(*this, home_);
   }
@@ -73,7 +73,7 @@ class foreign_block final : public task {
       auto told = port.try_submit_to(home_, [this] { let_go(this); });
       if (told.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
       const auto answer = told.get();
-      // The runtime has ended: this is nobody else's any more. Where too many threads call, it stays for good.
+      // Its runtime has ended: this is nobody else's any more. Where too many threads call, it stays for good.
       if (!answer && answer.error().code() == status_code::unavailable) let_go(this);
     } catch (const std::bad_alloc&) {
       return;  // the same, for want of the memory to say so
@@ -117,13 +117,16 @@ class foreign {
   explicit foreign(std::unique_ptr<T> object) : block_(new detail::foreign_block<T>(std::move(object))) {}
   foreign(foreign&& other) noexcept
       : block_(std::exchange(other.block_, nullptr)), calls_made_(std::exchange(other.calls_made_, 0)) {}
+  /// What it owned before it lets go of, as reset() does.
   foreign& operator=(foreign&& other) noexcept {
-    std::swap(block_, other.block_);
-    std::swap(calls_made_, other.calls_made_);
+    foreign taken(std::move(other));
+    std::swap(block_, taken.block_);
+    std::swap(calls_made_, taken.calls_made_);
     return *this;
   }
   ~foreign() { reset(); }
 
+  /// Whether it owns something.
   explicit operator bool() const noexcept { return block_ != nullptr; }
   /// REQUIRES: it owns something.
   [[nodiscard]] shard_id home() const noexcept {
@@ -143,6 +146,7 @@ class foreign {
       return make_failed_future<R>(error(status_code::failed_precondition, "a call of a foreign<T> that owns nothing"));
     }
     const shard_id home = block_->home();
+    if (home >= shard_count()) return make_failed_future<R>(no_such_shard(home));  // of a runtime before
     if (home != this_shard_id() && local_sharding().outboxes[home].in_flight() >= outbox::calls_in_flight_max) {
       return make_failed_future<R>(
           error(status_code::resource_exhausted, "too many calls under way to shard " + std::to_string(home)));

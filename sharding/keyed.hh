@@ -70,6 +70,7 @@ struct actor_call : work_options<Tag> {
   using result = typename traits::result;
   static constexpr work_name name_of_work() { return name_of_method<Tag>; }
   static_assert(traits::options.concurrency == 0, "an actor serves one message at a time, of all methods");
+  static_assert(traits::key == no_key, "an actor's key says where it lives: its methods have no key(...)");
 
   using at_callee = actor_call_at_callee;
   void arrives(at_callee& there) const noexcept {
@@ -175,6 +176,7 @@ class keyed {
  public:
   using key_type = typename detail::key_of_actor<Actor>::type;
   static_assert(sendable<key_type>, "an actor's key travels in messages");
+  static_assert(detail::check_actor_hooks<Actor>());
 
   keyed() = default;
   /// How they live: service_life.hh has the options, and has to be included for them.

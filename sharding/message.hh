@@ -6,7 +6,9 @@
 //   struct hit { std::string name; std::int64_t total; };
 //   ATOLL_MESSAGE(hit, name, total);          // in the struct's namespace
 //
-// Its fields are numbered 1, 2, 3 in the order given here: that order is what is on the wire; proto/README.md says how it may
+// Every field is named: one that is not would travel unseen between shards, and not at all between nodes. (Checked of aggregates: of a
+// struct without constructors, which then has no base class either.)
+// The fields are numbered 1, 2, 3 in the order given here: that order is what is on the wire; proto/README.md says how it may
 // change. With sharding/hana.hh the struct is a Hana `Struct`: hana::for_each, hana::equal, ... work on it.
 #pragma once
 
@@ -65,11 +67,18 @@ constexpr void for_each_member(F f) {
 
 }  // namespace atoll_root::atoll
 
+#pragma GCC system_header  // for shorter errors: for_each_macro.hh
+
 #define ATOLL_MESSAGE(Class, ...)                                                                                     \
   struct atoll_message_description_of_##Class {                                                                       \
     [[maybe_unused]] static constexpr std::string_view name = #Class;                                                 \
     ATOLL_DETAIL_EACH(ATOLL_DETAIL_FIELD_NAME, Class, __VA_ARGS__)                                                    \
     using members = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_MEMBER, Class, __VA_ARGS__)>;                 \
+    template <class Described>                                                                                        \
+    static constexpr bool has_more_fields =                                                                           \
+        requires { Described{ATOLL_DETAIL_LIST(ATOLL_DETAIL_NO_VALUE, _, __VA_ARGS__) __VA_OPT__(, ){}}; };           \
+    static_assert(!std::is_aggregate_v<Class> || !has_more_fields<Class>,                                             \
+                  "ATOLL_MESSAGE names every field, and " #Class " has more of them, or a base class");               \
   };                                                                                                                  \
   [[maybe_unused]] inline atoll_message_description_of_##Class atoll_message_of(std::type_identity<Class>) noexcept { \
     return {};                                                                                                        \
@@ -80,5 +89,8 @@ constexpr void for_each_member(F f) {
   struct field_##field {                                               \
     [[maybe_unused]] static constexpr std::string_view value = #field; \
   };
+#define ATOLL_DETAIL_NO_VALUE(_, field) \
+  {                                     \
+  }
 #define ATOLL_DETAIL_MEMBER(Class, field) \
   typename ::atoll_root::atoll::detail::make_message_member<field_##field, &Class::field>::type

@@ -178,8 +178,12 @@ error service_core::is_stopping() const noexcept {
   }
 }
 
-error service_core::not_running() const {
-  return {status_code::unavailable, name() + " is not running on shard " + std::to_string(this_shard_id())};
+error service_core::not_running() const noexcept {
+  try {
+    return {status_code::unavailable, name() + " is not running on shard " + std::to_string(this_shard_id())};
+  } catch (const std::bad_alloc&) {
+    return error(status_code::unavailable);
+  }
 }
 
 }  // namespace atoll_root::atoll

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <atoll/actors/base/intrusive_list.hh>
 #include <atoll/actors/future/future.hh>
@@ -54,6 +55,8 @@ class service_core {
   ~service_core();
 
   [[nodiscard]] std::string name() const { return std::string(shape_.name); }
+  /// The same where there may be no memory.
+  [[nodiscard]] std::string_view label() const noexcept { return shape_.name; }
   [[nodiscard]] shard_id shards() const noexcept { return shards_; }
   /// Calls with streams that are open here.
   [[nodiscard]] std::uint32_t streams_open() const noexcept;
@@ -84,7 +87,7 @@ class service_core {
   /// Cancels the calls that are being served here, and has those refused that wait for their turn.
   void end_calls() noexcept;
 
-  [[nodiscard]] error not_running() const;
+  [[nodiscard]] error not_running() const noexcept;
   [[nodiscard]] error is_stopping() const noexcept;
 
   /// Set while started: what the runtime stops where nobody has.

@@ -58,7 +58,9 @@ service_core& service_host_base::core() {
 }
 
 future<> service_host_base::start_with(std::vector<shard_id> shards, instance_maker maker) {
-  ATOLL_ASSERT(!runs(), "start() of a started service");
+  if (runs()) {
+    return make_failed_future(error(status_code::failed_precondition, state_->core->name() + " has been started"));
+  }
   service_core& core = this->core();
   const auto make = [&core, &of = state_->of, maker = std::move(maker)] {
     core.prepare();

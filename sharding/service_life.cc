@@ -142,9 +142,12 @@ future<> service_life::call_hook(service_class::hook hook, duration limit, bool*
     if (begun != nullptr) *begun = true;
     return make_ready_future();
   }
-  const auto call = [hook, instance, begun] {
+  const auto call = [this, hook, instance, begun] {
     if (begun != nullptr) *begun = true;
-    return hook(instance);
+    auto running = hook(instance);
+    const auto has_begun = hook == class_.stop ? class_.stop_has_begun : nullptr;
+    if (begun != nullptr && has_begun != nullptr && !has_begun(instance)) *begun = false;
+    return running;
   };
   return in_time(limit, call);
 }

@@ -43,8 +43,13 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   explicit sharded_ref(service_core& core) noexcept : core_(&core) {}
 
   /// Calls to a shard that does not exist fail with `out_of_range`.
-  [[nodiscard]] shard_ref<S> at(shard_id shard) const noexcept { return {*core_, shard}; }
+  [[nodiscard]] shard_ref<S> at(shard_id shard) const noexcept {
+    ATOLL_ASSERT(core_ != nullptr, "at() of an empty sharded_ref");
+    return shard_ref<S>(*core_, shard).within(timeout_);
+  }
 
+  /// The same ref, whose calls, by at() too, end within `timeout` or by the caller's deadline, whichever is earlier. Where it is zero or
+  /// less they fail with `deadline_exceeded` and are not sent.
   [[nodiscard]] sharded_ref within(duration timeout) const noexcept {
     sharded_ref bounded = *this;
     bounded.timeout_ = timeout;
@@ -120,6 +125,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   template <class Method, class... A>
   struct call_of_instance {
     static constexpr work_name name_of_work() { return {service_description<S>::name, "(map or on_all)"}; }
+    static constexpr bool has_group = detail::has_grouped_methods<S>;
     auto operator()(void* instance) {
       const auto bound = [this, instance] {
         return std::apply(
@@ -140,7 +146,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     std::size_t described_number = no_method;
   };
 
-  /// A described method keeps its own bounds, however it is called.
+  /// A described method keeps its own bounds and scheduling group, however it is called.
   template <class Method, class... A>
   static void find_bounds(call_of_instance<Method, A...>& call) {
     if constexpr (std::is_member_function_pointer_v<Method>) {
@@ -237,9 +243,13 @@ class peering {
 template <class S>
 class sharded : public sharded_ref<S> {
  public:
-  sharded() = default;
+  /// On a shard it can be called from now on, and fails with `unavailable` until it has started. Made elsewhere, it can be once start()
+  /// or ref() was called; that holds for each runtime anew where it outlives one. Throws std::bad_alloc.
+  sharded() {
+    if (on_shard()) this->core_ = &host_.core();
+  }
   /// How it lives: service_life.hh has the options, and has to be included for them.
-  explicit sharded(const life_options& options) { host_.set_options(options); }
+  explicit sharded(const life_options& options) : sharded() { host_.set_options(options); }
 
   /// A handle for other shards and other services, also before start().
   [[nodiscard]] sharded_ref<S> ref() {
@@ -248,7 +258,8 @@ class sharded : public sharded_ref<S> {
   }
 
   /// Makes S(arguments...) on every shard, from copies of the arguments, and awaits S::ready(), where there is one. If one
-  /// fails, the instances made are stopped and destroyed and its error is the result.
+  /// fails, the instances made are stopped and destroyed and its error is the result. `failed_precondition` where it has been started and
+  /// not stopped since.
   template <class... A>
   future<> start(A... arguments) {
     return host_.start(ref().all_shards(), std::move(arguments)...);

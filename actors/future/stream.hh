@@ -17,7 +17,7 @@
 // that is dropped early cancels its producer and lets go: at its next co_yield, at the latest, the producer's locals are
 // destroyed. What the producer refers to must live until then: give it values, or co_await close().
 // Shard rules: one shard's; one consumer, one next() at a time: another fails with `failed_precondition`. next() ends where
-// the consumer's context ends, and may be called again.
+// the consumer's context ends, and may be called again. One that still waits when its stream is dropped fails with `cancelled`.
 // Cost: a pooled frame and state for the stream; a value buffered some ns, a change-over two tasks.
 #pragma once
 
@@ -109,6 +109,8 @@ class stream_state {
   void drop() noexcept {
     if (--references == 0) delete this;
   }
+  /// The consumer has to wait: there may come more, and nothing is there.
+  [[nodiscard]] bool has_to_wait() const noexcept { return values.empty() && !finished && !abandoned; }
   void wake_consumer() noexcept {
     if (consumer_wait* w = std::exchange(waiting, nullptr)) w->end_with();
   }
@@ -329,6 +331,7 @@ class [[nodiscard]] stream {
     state_->abandoned = true;
     state_->values.clear();
     state_->abandon();
+    state_->wake_consumer();
     state_->drop();
   }
 
@@ -373,11 +376,12 @@ class [[nodiscard]] stream {
  private:
   static future<std::optional<T>> next_slowly(detail::stream_hold<T> held) {
     auto& s = *held.state;
-    while (s.values.empty() && !s.finished) {
+    while (s.has_to_wait()) {
       s.go_on();
-      if (s.values.empty() && !s.finished) co_await or_fail(s.wait());
+      if (s.has_to_wait()) co_await or_fail(s.wait());
     }
     if (!s.values.empty()) co_return s.take();
+    if (s.abandoned) co_return dropped();
     if (s.failure) co_return *std::exchange(s.failure, std::nullopt);
     co_return std::nullopt;
   }
@@ -390,16 +394,21 @@ class [[nodiscard]] stream {
   }
   static future<> fill(detail::stream_hold<T> held, std::vector<T>& batch) {
     auto& s = *held.state;
-    while (s.values.empty() && !s.finished) {
+    while (s.has_to_wait()) {
       s.go_on();
-      if (s.values.empty() && !s.finished) co_await or_fail(s.wait());
+      if (s.has_to_wait()) co_await or_fail(s.wait());
     }
     if (!s.values.empty()) {
       s.values.give(batch);
       s.go_on();
+    } else if (s.abandoned) {
+      co_await fail(dropped());
     } else if (s.failure) {
       co_await fail(*std::exchange(s.failure, std::nullopt));
     }
+  }
+  static error dropped() noexcept {
+    return error(status_code::cancelled, "the stream was dropped while its next() waited");
   }
   static future<> wait_for_end(detail::stream_hold<T> held) {
     auto& s = *held.state;

@@ -9,10 +9,12 @@
 #include <thread>
 #include <vector>
 
+#include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/sharding/describe.hh>
 #include <atoll/sharding/diagnostics.hh>
 #include <atoll/sharding/foreign.hh>
 #include <atoll/sharding/groups.hh>
+#include <atoll/sharding/keyed.hh>
 #include <atoll/sharding/offload.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/submit.hh>
@@ -73,6 +75,43 @@ class streamer {
 ATOLL_SERVICE(streamer, "test.v1.Streamer", ATOLL_METHOD(texts, how_many), ATOLL_METHOD(count, values),
               ATOLL_METHOD(echo, values));
 
+/// Serves one call of each method at a time, and lets none wait.
+class busy {
+ public:
+  atoll::future<std::string> hold(std::string given, bool until_told) {
+    if (until_told) co_await go_on_.wait();
+    co_return given;
+  }
+  atoll::future<std::string> hold_key(std::string name, std::string given, bool until_told) {
+    if (until_told) co_await go_on_.wait();
+    co_return name + given;
+  }
+  void go_on() { go_on_.set(); }
+  atoll::stream<std::string> texts(std::string given) { co_yield given; }
+  atoll::future<> note(std::string given) { co_await atoll::fail(atoll::status_code::data_loss, given); }
+
+ private:
+  atoll::event go_on_;
+};
+ATOLL_SERVICE(busy, "test.v1.BusyWithALongName",
+              ATOLL_METHOD_WITH((.concurrency = 1, .queue = 0), hold, given, until_told),
+              ATOLL_METHOD_WITH((.concurrency = 1, .queue = 0, .per_key = true), hold_key, key(name), given,
+                                until_told),
+              ATOLL_METHOD(texts, given), ATOLL_METHOD_WITH((.one_way = true), note, given));
+
+/// Fails to leave, in many words.
+class guest : public atoll::actor<guest, std::uint64_t> {
+ public:
+  static inline std::atomic<int> alive = 0;
+  guest() { ++alive; }
+  guest(const guest&) = delete;
+  guest& operator=(const guest&) = delete;
+  ~guest() { --alive; }
+  atoll::future<> visit() { return atoll::make_ready_future(); }
+  atoll::future<> on_deactivate() { co_await atoll::fail(atoll::status_code::data_loss, text()); }
+};
+ATOLL_SERVICE(guest, "test.v1.AGuestWithALongName", ATOLL_METHOD(visit));
+
 /// What a steady stream of calls does.
 class steady {
  public:
@@ -127,12 +166,15 @@ ATOLL_TEST(calls, allocate_nothing_once_the_free_lists_are_filled) {
 
 namespace {
 
+using allocation_sweep::busy;
+using allocation_sweep::guest;
 using allocation_sweep::streamer;
 using allocation_sweep::text;
 using allocation_sweep::words;
 using atoll::as_result;
 using atoll::future;
 using atoll::or_fail;
+using atoll::status_code;
 using atoll::testing::alloc_failures;
 using atoll::testing::for_each_allocation_failure;
 using atoll::testing::sweep_options;
@@ -173,6 +215,105 @@ ATOLL_TEST(allocation_sweep, calls_of_a_service) {
   EXPECT_GT(co_await for_each_allocation_failure(body, here), 0U);
   EXPECT_GT(co_await for_each_allocation_failure(body, there), 0U);
   co_await all.stop();
+}
+
+future<> expect_refused(auto call, atoll::status_code why) {
+  const auto outcome = co_await as_result(call());
+  EXPECT_FALSE(outcome);
+  if (!outcome && outcome.error().code() != why) co_await atoll::fail(outcome.error());
+}
+
+/// By each of the ways there are: the caller's shard knows it at once, or the callee's.
+future<> be_refused(atoll::sharded<busy>& full, atoll::sharded<busy>& stopped) {
+  for (const atoll::shard_id at : {0U, 1U}) {
+    const auto there = full.at(at);
+    const auto hourly = there.within(std::chrono::hours(1));
+    const auto late = there.within(std::chrono::nanoseconds(0));
+    const auto gone = stopped.at(at);
+    const auto gone_in_an_hour = gone.within(std::chrono::hours(1));
+    // Of these nobody is told the outcome.
+    for (const auto& to : {there, gone}) static_cast<void>(co_await as_result(to.note(text())));
+    co_await expect_refused([&] { return there.hold(text(), false); }, status_code::resource_exhausted);
+    co_await expect_refused([&] { return hourly.hold(text(), false); }, status_code::resource_exhausted);
+    co_await expect_refused([&] { return there.hold_key("ann", text(), false); }, status_code::resource_exhausted);
+    co_await expect_refused([&] { return hourly.hold_key("ann", text(), false); }, status_code::resource_exhausted);
+    co_await expect_refused([&] { return late.hold_key("ben", text(), false); }, status_code::deadline_exceeded);
+    co_await expect_refused([&] { return gone.hold(text(), false); }, status_code::unavailable);
+    co_await expect_refused([&] { return gone_in_an_hour.hold_key("ann", text(), false); }, status_code::unavailable);
+    auto values = gone.texts(text());
+    co_await expect_refused([&] { return values.next(); }, status_code::unavailable);
+  }
+}
+
+ATOLL_TEST(allocation_sweep, calls_that_are_refused) {
+  atoll::sharded<busy> full;
+  atoll::sharded<busy> stopped;
+  co_await full.start();
+  co_await stopped.start();
+  co_await stopped.stop();
+  std::vector<future<std::string>> held;
+  for (const atoll::shard_id at : {0U, 1U}) {
+    held.push_back(full.at(at).hold("", true));
+    held.push_back(full.at(at).hold_key("ann", "", true));
+  }
+  static_cast<void>(co_await as_result(full.at(1).hold("", false)));  // those before it are there
+  const auto body = [&] { return be_refused(full, stopped); };
+  for (const std::uint32_t shard : {0U, 1U}) {
+    // What a one-way message has at its callee is gone when that has served it, which nobody is told.
+    const sweep_options options{.failures = 1, .shard = shard, .keeps_blocks = true};
+    EXPECT_GT(co_await for_each_allocation_failure(body, options), 0U) << "shard " << shard;
+  }
+  co_await full.on_all([](busy& here) { here.go_on(); });
+  for (auto& each : held) co_await std::move(each);
+  co_await full.stop();
+}
+
+/// One that lives on this shard.
+atoll::actor_ref<guest> guest_here(atoll::keyed<guest>& guests) {
+  std::uint64_t key = 0;
+  while (guests.at(key).shard() != atoll::this_shard_id()) ++key;
+  return guests.at(key);
+}
+
+future<> all_guests_leave() {
+  for (int i = 0; i < 20'000 && guest::alive > 0; ++i) co_await atoll::sleep(std::chrono::milliseconds(1));
+  EXPECT_EQ(guest::alive, 0);
+}
+
+ATOLL_TEST(allocation_sweep, actors_leave_for_idleness_after_an_activation_without_memory) {
+  for (std::uint64_t n = 1;; ++n) {
+    atoll::keyed<guest> guests;
+    co_await guests.start({.idle_after = std::chrono::milliseconds(1)});
+    const auto one = guest_here(guests);
+    std::uint64_t failed = 0;
+    {
+      const auto failing = alloc_failures::after(n);
+      const auto visit = [&one] { return one.visit(); };
+      static_cast<void>(co_await as_result(atoll::detail::invoke_safely(visit)));
+      failed = failing.failed();
+    }
+    co_await one.visit();
+    co_await all_guests_leave();
+    co_await guests.stop();
+    if (failed == 0) break;
+  }
+}
+
+ATOLL_TEST(allocation_sweep, actors_that_fail_to_leave_leave_all_the_same) {
+  for (std::uint64_t n = 1;; ++n) {
+    atoll::keyed<guest> guests;
+    co_await guests.start();
+    co_await guest_here(guests).visit();
+    std::uint64_t failed = 0;
+    {
+      const auto failing = alloc_failures::after(n);
+      static_cast<void>(co_await as_result(guests.stop()));
+      failed = failing.failed();
+    }
+    static_cast<void>(co_await as_result(guests.stop()));
+    EXPECT_EQ(guest::alive, 0) << "failure " << n;
+    if (failed == 0) break;
+  }
 }
 
 future<> start_and_stop() {

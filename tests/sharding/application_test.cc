@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
+#include <array>
 #include <atomic>
+#include <optional>
 
+#include <atoll/sharding/app.hh>
 #include <atoll/sharding/application.hh>
 #include <atoll/testing/atoll_test.hh>
 
@@ -191,6 +194,67 @@ ATOLL_TEST(application, may_be_stopped_while_it_starts) {
   EXPECT_EQ(std::ranges::count(told, "test.Top started"), 0);
 }
 
+ATOLL_TEST(application, that_is_destroyed_while_it_starts_is_stopped) {
+  std::optional<future<>> started;
+  std::optional<future<>> failed;
+  {
+    auto app = make_application();
+    together = -1000;
+    started.emplace(app.start({.ready_within = 20ms}));
+    failed.emplace(app.failure());
+    while (together < -998) co_await atoll::sleep(1ms);
+  }
+  EXPECT_EQ((co_await as_result(*std::move(started))).error().code(), status_code::cancelled);
+  EXPECT_EQ((co_await as_result(*std::move(failed))).error().code(), status_code::cancelled);
+  EXPECT_EQ(alive, 0);
+}
+
+ATOLL_TEST(application, that_is_destroyed_while_it_stops_goes_on_with_that) {
+  std::optional<future<>> call;
+  std::optional<future<>> stopped;
+  {
+    auto app = make_application();
+    together = 0;
+    co_await app.start({.drain_within = 5ms, .stop_within = 5ms});
+    call.emplace(app.get<top>().at(1).wait());
+    stopped.emplace(app.stop());
+    co_await atoll::yield();
+    EXPECT_FALSE(stopped->available());
+  }
+  co_await *std::move(stopped);
+  EXPECT_EQ((co_await as_result(*std::move(call))).error().code(), status_code::unavailable);
+  EXPECT_EQ(alive, 0);
+}
+
+class unlucky {
+ public:
+  future<> ready() { return atoll::promise<>().get_future(); }  // "broken promise", which is `cancelled`
+};
+ATOLL_SERVICE(unlucky, "test.Unlucky");
+
+future<int> run_unlucky() {
+  application app(part<unlucky>());
+  co_await app.run();
+  co_return 0;
+}
+
+TEST(application, run_fails_where_a_part_fails_to_start_with_cancelled) {
+  atoll::app app("unlucky", "Does not start.");
+  std::array<char, 8> name{"unlucky"};
+  std::array<char*, 2> arguments{name.data(), nullptr};
+  EXPECT_EQ(app.run(1, arguments.data(), &run_unlucky), 1);
+}
+
+ATOLL_TEST(application, can_not_be_started_twice) {
+  auto app = make_application();
+  together = 0;
+  co_await app.start();
+  EXPECT_EQ((co_await as_result(app.start())).error().code(), status_code::failed_precondition);
+  EXPECT_EQ((co_await as_result(app.run())).error().code(), status_code::failed_precondition);
+  EXPECT_GT(alive, 0);
+  co_await app.stop();
+}
+
 ATOLL_TEST(application, calls_that_stay_too_long_are_cancelled_by_its_stop) {
   auto app = make_application();
   together = 0;
@@ -296,6 +360,16 @@ ATOLL_TEST(application, failure_ends_when_it_stops) {
   const auto why = co_await as_result(std::move(failed));
   ATOLL_REQUIRE(!why);
   EXPECT_EQ(why.error().code(), status_code::cancelled);
+}
+
+ATOLL_TEST(application, that_is_destroyed_tells_who_waits_for_its_failure) {
+  std::optional<future<>> failed;
+  {
+    application app(part<sensor>());
+    co_await app.start();
+    failed.emplace(app.failure());
+  }
+  EXPECT_EQ((co_await as_result(*std::move(failed))).error().code(), status_code::cancelled);
 }
 
 ATOLL_TEST(application, starts_and_stops_often) {

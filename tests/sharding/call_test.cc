@@ -284,7 +284,9 @@ ATOLL_TEST(call, of_many_with_deadlines_each_ends_by_its_own) {
   source.cancel();
   for (auto& each : long_ones) EXPECT_EQ((co_await as_result(std::move(each))).error().code(), status_code::cancelled);
   co_await sleepers.stop();
-  EXPECT_EQ(seen::cancelled + seen::ended, 2 * many);
+  // One that came after its deadline did not begin.
+  EXPECT_EQ(seen::cancelled + seen::ended, seen::started - 10 * many);
+  EXPECT_GE(seen::cancelled + seen::ended, many);
 }
 
 ATOLL_TEST(call, within_a_shard_takes_no_place_with_a_deadline_either) {

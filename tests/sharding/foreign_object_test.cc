@@ -150,6 +150,17 @@ ATOLL_TEST(foreign_object, that_owns_nothing_can_not_be_called) {
   EXPECT_EQ(r.error().code(), status_code::failed_precondition);
 }
 
+ATOLL_TEST(foreign_object, that_is_assigned_lets_go_of_what_it_owned) {
+  auto first = co_await made_on(1);
+  auto second = co_await made_on(1);
+  first = std::move(second);
+  for (int i = 0; i < 10'000 && notes::alive > 1; ++i) co_await atoll::sleep(1ms);
+  EXPECT_EQ(notes::alive, 1) << "the one before, though `second` is still there";
+  EXPECT_EQ(co_await first.call(&notes::add, std::string("a")), 1U);
+  first.reset();
+  EXPECT_TRUE(co_await all_are_gone());
+}
+
 ATOLL_TEST(foreign_object, is_assigned_and_moved_like_a_pointer) {
   auto first = co_await made_on(1);
   auto second = co_await made_on(1);

@@ -117,9 +117,44 @@ ATOLL_TEST(sharded, is_unavailable_by_name_before_and_after_it_runs) {
   EXPECT_EQ(co_await handle.at(1).where(), 1U);
   co_await counters.stop();
   r = co_await as_result(handle.at(1).where());
-  EXPECT_FALSE(r);
+  ATOLL_REQUIRE(!r);
+  EXPECT_EQ(r.error().code(), status_code::unavailable);
+  EXPECT_NE(r.error().message().find("demo.v1.Counter"), std::string::npos);
   co_await counters.start();
   EXPECT_EQ(co_await handle.at(1).where(), 1U) << "a service can start again";
+  co_await counters.stop();
+}
+
+ATOLL_TEST(sharded, that_nobody_has_started_is_unavailable_in_each_way_of_calling_it) {
+  sharded<counter> counters;
+  EXPECT_EQ((co_await as_result(counters.at(1).where())).error().code(), status_code::unavailable);
+  EXPECT_EQ((co_await as_result(counters.within(1s).at(0).where())).error().code(), status_code::unavailable);
+  EXPECT_EQ((co_await as_result(counters.add("hits", 1))).error().code(), status_code::unavailable);
+  EXPECT_EQ((co_await as_result(counters.map(&counter::where))).error().code(), status_code::unavailable);
+  EXPECT_EQ((co_await as_result(counters.on_all(&counter::where))).error().code(), status_code::unavailable);
+}
+
+ATOLL_TEST(sharded, can_not_be_started_twice) {
+  sharded<counter> counters;
+  auto first = counters.start();
+  const auto meanwhile = co_await as_result(counters.start());
+  co_await std::move(first);
+  const auto afterwards = co_await as_result(counters.start());
+  for (const auto* second : {&meanwhile, &afterwards}) {
+    ATOLL_REQUIRE(!*second);
+    EXPECT_EQ(second->error().code(), status_code::failed_precondition);
+    EXPECT_NE(second->error().message().find("demo.v1.Counter"), std::string::npos);
+  }
+  EXPECT_EQ(co_await counters.at(1).where(), 1U) << "it goes on";
+  co_await counters.stop();
+}
+
+ATOLL_TEST(sharded, its_timeout_holds_for_refs_to_one_shard_too) {
+  sharded<counter> counters;
+  co_await counters.start();
+  const auto soon = counters.within(1ms);
+  EXPECT_EQ((co_await as_result(soon.at(1).nap(60'000))).error().code(), status_code::deadline_exceeded);
+  EXPECT_TRUE(co_await as_result(soon.within(1h).at(1).nap(10))) << "the last one said";
   co_await counters.stop();
 }
 

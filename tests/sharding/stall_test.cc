@@ -4,15 +4,14 @@
 // What the report of a stall calls code that has not awaited anything yet.
 #include <atoll/actors/reactor/ticker.hh>
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <string>
 
 #include <atoll/sharding/keyed.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
+
+#include "stderr_capture.hh"
 
 namespace stalls {
 
@@ -50,30 +49,6 @@ ATOLL_SERVICE(slow_actor, "test.v1.SlowActor", ATOLL_METHOD(answer, n));
 namespace {
 
 using stalls::compute;
-
-/// What is written to stderr while it lives.
-class stderr_capture {
- public:
-  stderr_capture() : file_(::memfd_create("stderr", MFD_CLOEXEC)), before_(::dup(STDERR_FILENO)) {
-    ::dup2(file_, STDERR_FILENO);
-  }
-  stderr_capture(const stderr_capture&) = delete;
-  stderr_capture& operator=(const stderr_capture&) = delete;
-  ~stderr_capture() {
-    ::dup2(before_, STDERR_FILENO);
-    ::close(before_);
-    ::close(file_);
-  }
-  [[nodiscard]] std::string text() const {
-    std::string all(static_cast<std::size_t>(::lseek(file_, 0, SEEK_END)), '\0');
-    if (::pread(file_, all.data(), all.size(), 0) != static_cast<ssize_t>(all.size())) return "(unreadable)";
-    return all;
-  }
-
- private:
-  int file_;
-  int before_;
-};
 
 /// What is reported while the body runs, on shards of its own. A shard reports one stall a second: where the machine had
 /// stalled it before, the body runs again.

@@ -277,6 +277,26 @@ ATOLL_TEST(streams, that_are_dropped_end_their_producer) {
   co_await sources.stop();
 }
 
+ATOLL_TEST(streams, that_are_dropped_fail_the_next_that_waits) {
+  seen::clear();
+  sharded<source> sources;
+  co_await sources.start();
+  for (const auto at : near_and_far) {
+    auto first = sources.at(at).waits().next();
+    EXPECT_EQ((co_await as_result(std::move(first))).error().code(), status_code::cancelled);
+    std::optional<future<std::optional<int>>> second;
+    {
+      auto values = sources.at(at).waits();
+      EXPECT_EQ(co_await values.next(), 1);
+      second.emplace(values.next());
+      co_await atoll::sleep(1ms);
+    }
+    EXPECT_EQ((co_await as_result(*std::move(second))).error().code(), status_code::cancelled);
+  }
+  while (seen::running > 0) co_await atoll::sleep(1ms);
+  co_await sources.stop();
+}
+
 ATOLL_TEST(streams, can_be_closed_and_cancelled) {
   seen::clear();
   sharded<source> sources;

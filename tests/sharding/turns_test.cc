@@ -292,6 +292,34 @@ ATOLL_TEST(turns, keep_lines_of_unused_keys_up_to_a_bound) {
   co_await desks.stop();
 }
 
+/// Calls of four keys on shard 1, `mixed` of which have a timeout: of some more to come, only those after the first are brief.
+future<> open_with_timeouts(sharded<desk>& desks, bool mixed) {
+  std::vector<future<>> calls;
+  crowd::shut = true;
+  for (int i = 0; i < 20; ++i) {
+    for (const char* name : {"ann", "ben", "cat", "dan"}) {
+      const auto there = desks.at(1);
+      calls.push_back(mixed && i % 2 == 1 ? there.open(name) : there.within(1h).open(name));
+    }
+  }
+  co_await atoll::submit_to(1, [] {});  // behind them
+  EXPECT_EQ(co_await desks.map_reduce(&desk::at_once, std::plus<>{}, 0), 4);
+  crowd::shut = false;
+  for (auto& each : calls) co_await std::move(each);
+  EXPECT_EQ(co_await desks.map_reduce(&desk::most_of_an_account, std::plus<>{}, 0), 1);
+}
+
+ATOLL_TEST(turns, per_key_hold_for_calls_with_a_timeout_too) {
+  sharded<desk> desks;
+  co_await desks.start();
+  for (const bool mixed : {false, true}) {
+    const auto open = [&] { return open_with_timeouts(desks, mixed); };
+    co_await open();
+    co_await atoll::with_context({}, open);  // they are started in another way where nothing else bounds them
+  }
+  co_await desks.stop();
+}
+
 ATOLL_TEST(turns, per_key_hold_for_each_key_apart) {
   sharded<desk> desks;
   co_await desks.start();

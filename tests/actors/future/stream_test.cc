@@ -3,7 +3,9 @@
 #include <atoll/actors/future/stream.hh>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <vector>
 
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/testing/atoll_test.hh>
@@ -131,6 +133,26 @@ ATOLL_TEST(stream, that_is_dropped_ends_the_waits_of_its_producer) {
   }
   for (int i = 0; i < 10 && !gone; ++i) co_await atoll::yield();
   EXPECT_TRUE(gone);
+}
+
+ATOLL_TEST(stream, that_is_dropped_fails_the_next_that_waits) {
+  for (const bool at_once : {false, true}) {
+    bool gone = false;
+    std::optional<future<std::optional<int>>> next;
+    std::optional<future<std::vector<int>>> batch;
+    {
+      auto numbers = slow(gone);
+      EXPECT_EQ(co_await numbers.next(), 1);
+      next.emplace(numbers.next());
+      auto others = slow(gone);
+      EXPECT_EQ(co_await others.next(), 1);
+      batch.emplace(others.next_batch());
+      for (int i = 0; i < 10 && !at_once; ++i) co_await atoll::yield();
+    }
+    EXPECT_EQ((co_await atoll::as_result(*std::move(next))).error().code(), status_code::cancelled);
+    EXPECT_EQ((co_await atoll::as_result(*std::move(batch))).error().code(), status_code::cancelled);
+    for (int i = 0; i < 10; ++i) co_await atoll::yield();  // both producers refer to `gone`
+  }
 }
 
 stream<int> notes_its_end(bool& gone, status_code& seen) {

@@ -3,9 +3,7 @@
 #include <atoll/actors/reactor/ticker.hh>
 
 #include <pthread.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
@@ -18,35 +16,13 @@
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/reactor/reactor.hh>
 
+#include "stderr_capture.hh"
+
 namespace {
 
 using atoll::duration;
 using atoll::future;
 using std::chrono::milliseconds;
-
-/// What is written to stderr while it lives.
-class stderr_capture {
- public:
-  stderr_capture() : file_(::memfd_create("stderr", MFD_CLOEXEC)), before_(::dup(STDERR_FILENO)) {
-    ::dup2(file_, STDERR_FILENO);
-  }
-  stderr_capture(const stderr_capture&) = delete;
-  stderr_capture& operator=(const stderr_capture&) = delete;
-  ~stderr_capture() {
-    ::dup2(before_, STDERR_FILENO);
-    ::close(before_);
-    ::close(file_);
-  }
-  [[nodiscard]] std::string text() const {
-    std::string all(static_cast<std::size_t>(::lseek(file_, 0, SEEK_END)), '\0');
-    if (::pread(file_, all.data(), all.size(), 0) != static_cast<ssize_t>(all.size())) return "(unreadable)";
-    return all;
-  }
-
- private:
-  int file_;
-  int before_;
-};
 
 std::size_t count_of(const std::string& text, std::string_view part) {
   std::size_t count = 0;

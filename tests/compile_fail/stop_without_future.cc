@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Atoll authors
+// EXPECT: stop() of a service is public, takes nothing and returns atoll::future<>
+//
+// A hook that nobody calls would be overlooked.
+#include <atoll/sharding/sharded.hh>
+
+namespace demo {
+
+class store {
+ public:
+  atoll::future<> put(int value);
+  void stop();
+};
+ATOLL_SERVICE(store, "demo.v1.Store", ATOLL_METHOD(put, value));
+atoll::sharded<store> stores;
+
+}  // namespace demo
