@@ -7,7 +7,7 @@
 //   hit h;                if (auto bad = decode_message(encoded, h)) ...
 //
 // Types on the wire: bool, integers (int32/int64/uint32/uint64; narrower ones as int32/uint32, checked), enums
-// (int32), float, double, std::string (`string`, must be UTF-8), bytes, std::vector (repeated, packed where
+// (int32), float, double, std::string (`string`, must be UTF-8), bytes and buffer (`bytes`), std::vector (repeated, packed where
 // protobuf packs), std::optional (`optional`), std::map and std::unordered_map with integer, bool or string
 // keys, and described structs. Fields have the numbers of their order in ATOLL_MESSAGE or ATOLL_METHOD.
 // As proto3 has it: default values are not sent, unknown fields (and known numbers with another wire type) are skipped,
@@ -29,6 +29,7 @@
 
 #include <atoll/actors/base/bytes.hh>
 #include <atoll/actors/base/error.hh>
+#include <atoll/actors/memory/buffer.hh>
 #include <atoll/rpc/wire.hh>
 #include <atoll/sharding/message.hh>
 
@@ -153,6 +154,24 @@ struct scalar<bytes> {
     std::string_view content;
     if (!in.bytes(content)) return false;
     v.data = content;
+    return true;
+  }
+};
+
+template <>
+struct scalar<buffer> {
+  static constexpr wire::field_kind kind = field_kind::bytes;
+  static constexpr wire::wire_type type = wire_type::length;
+  static std::size_t size(const buffer& v) noexcept { return varint_size(v.size()) + v.size(); }
+  static bool put(std::string& out, const buffer& v) {
+    put_bytes(out, v.view());
+    return true;
+  }
+  static bool is_default(const buffer& v) noexcept { return v.empty(); }
+  static bool get(reader& in, buffer& v, unsigned) {
+    std::string_view content;
+    if (!in.bytes(content)) return false;
+    v = buffer::copy_of(content);
     return true;
   }
 };

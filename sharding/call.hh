@@ -25,6 +25,7 @@
 #include <type_traits>
 
 #include <atoll/sharding/call_message.hh>
+#include <atoll/sharding/sendable.hh>
 
 namespace atoll_root::atoll {
 
@@ -115,7 +116,11 @@ class call_outcome {
         ::new (static_cast<void*>(std::addressof(value_))) stored(f.get());
       }
       has_ = kind::value;
-    } catch (...) {  // the result's move failed
+      if constexpr (detail::must_depart<R>) {
+        if (!record.is_local()) detail::depart(value_);
+      }
+    } catch (...) {  // the result's move failed, or there is no memory
+      clear();
       fail(record, error::from_exception(std::current_exception()));
     }
   }
@@ -322,6 +327,10 @@ class call_record final : public call_message {
       : call_message(here, core, to, &execute, kind()),
         work_(make(std::forward<A>(arguments)...)),
         reply_(reply_at(), more_at(), actions) {
+    // Where its slot says where it goes, that may change.
+    if constexpr (requires { work_.depart(); }) {
+      if (to != here.id || requires { work_.slot; }) work_.depart();
+    }
     static_assert(
         sizeof(call_record) / place_unit <= UINT16_MAX,
         "the arguments and the result of a call lie in its record, of at most 512 KiB: larger things travel in "

@@ -180,6 +180,9 @@ class stream_writer final : stream_end {
       if (self.refused_) co_return;
       auto& block = static_cast<values_block<T>&>(static_cast<stream_block&>(self.empty_.pop()));
       auto filled = co_await as_result(source.next_batch_into(block.values));
+      if constexpr (must_depart<T>) {
+        if (filled) filled = all_depart(block.values);
+      }
       block.last = !filled || block.values.empty();
       if (block.last && !near) co_await or_fail(future<>::from_result(std::move(filled)));
       if (block.last && !near) co_return;
@@ -210,6 +213,15 @@ class stream_writer final : stream_end {
     }
   }
 
+  static result<> all_depart(std::vector<T>& values) noexcept {
+    try {
+      depart(values);
+      return {};
+    } catch (...) {
+      values.clear();  // those that have not departed belong to this shard
+      return error::from_exception(std::current_exception());
+    }
+  }
   void take_blocks() noexcept {
     for (stream_block* block : way_.blocks) empty_.push(*block);
   }

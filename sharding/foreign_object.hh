@@ -96,6 +96,11 @@ struct foreign_object_call {
     };
     return invoke_and_await(bound);
   }
+  void depart()
+    requires(must_depart<std::tuple<A...>>)
+  {
+    detail::depart(packed);
+  }
   /// The record is made: it will travel, and its end be told.
   void in_record(call_message& /*message*/, call_caller& /*caller*/) noexcept { ++*calls_made; }
   void ended() noexcept { block->call_ended(); }

@@ -81,6 +81,11 @@ struct actor_call : work_options<Tag> {
     return static_cast<actor_table<Actor>*>(instance)->template serve<result>(*this, there);
   }
   future<result> serve(Actor& here) { return body(here); }
+  void depart()
+    requires(must_depart<decltype(method_body<Tag>::packed)>)
+  {
+    detail::depart(body.packed);
+  }
   /// From the call's record, before the next message has its turn.
   void ended(at_callee& there) noexcept {
     if constexpr (traits::streams) body.ended();

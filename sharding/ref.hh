@@ -174,6 +174,11 @@ struct method_call : work_options<Tag> {
   static_assert(number_of<Tag> < no_method && bounds < no_bounds, "a service has 65,534 methods at most");
 
   auto operator()(void* instance) { return body(*static_cast<typename traits::service*>(instance)); }
+  void depart()
+    requires(must_depart<decltype(method_body<Tag>::packed)>)
+  {
+    detail::depart(body.packed);
+  }
   [[nodiscard]] std::uint64_t key() const noexcept
     requires(traits::options.per_key)
   {

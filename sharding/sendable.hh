@@ -6,9 +6,11 @@
 //   static_assert(atoll::sendable<std::vector<std::string>>);
 //   template <> inline constexpr bool atoll::enable_sendable<my_value> = true;   // opt in: it owns all it has
 //
-// Owning values may: numbers, enums, strings, `bytes`, containers (with the standard library's own comparisons, hashers and
-// allocators), optionals, pairs, tuples, variants and
-// unique_ptrs of such, chrono types, errors, structs described with ATOLL_MESSAGE, and what opted in.
+// Owning values may: numbers, enums, strings, `bytes`, buffers and chains of them, containers (with the standard library's own
+// comparisons, hashers and allocators), optionals, pairs, tuples, variants and unique_ptrs of such, chrono types, errors, structs described
+// with ATOLL_MESSAGE, messages that protoc made, and what opted in.
+// A buffer that goes to another shard, wherever in an argument, a result or a stream's value it is, is detached there and then: what shares
+// its bytes, or is attached to it, stays, and it becomes a copy. One without is the block itself.
 // References, pointers, views, shared pointers, lambdas, futures and services may not: what they point to
 // belongs to one shard, or may be gone. Everything unknown may not either.
 #pragma once
@@ -28,7 +30,14 @@
 #include <atoll/actors/base/result.hh>
 #include <atoll/sharding/message.hh>
 
+namespace google::protobuf {
+class MessageLite;
+}  // namespace google::protobuf
+
 namespace atoll_root::atoll {
+
+class buffer;
+class buffer_chain;
 
 /// Specialise as true for a type that owns everything it refers to.
 template <class T>
@@ -66,6 +75,14 @@ template <class R, class P>
 struct is_sendable<std::chrono::duration<R, P>> : std::true_type {};
 template <class C, class D>
 struct is_sendable<std::chrono::time_point<C, D>> : std::true_type {};
+template <>
+struct is_sendable<buffer> : std::true_type {};
+template <>
+struct is_sendable<buffer_chain> : std::true_type {};
+/// Moved, it has all it refers to, also where it was on an arena.
+template <class T>
+  requires std::is_class_v<T> && requires { requires std::is_base_of_v<google::protobuf::MessageLite, T>; }
+struct is_sendable<T> : std::true_type {};
 template <class T, std::size_t N>
 struct is_sendable<std::array<T, N>> : is_sendable<T> {};
 template <class T, class D>
@@ -106,6 +123,93 @@ template <class... T>
 struct is_sendable<std::tuple<T...>> : std::bool_constant<all_sendable<T...>> {};
 template <class... T>
 struct is_sendable<std::variant<T...>> : std::bool_constant<all_sendable<T...>> {};
+
+/// What a value needs before it goes to another shard: most of them nothing.
+template <class T>
+struct departure {
+  static constexpr bool needed = false;
+};
+template <class T>
+inline constexpr bool must_depart = departure<T>::needed;
+
+/// To be called there and then. Throws std::bad_alloc, and what a move of the values throws.
+template <class T>
+void depart(T& value) {
+  if constexpr (must_depart<T>) departure<T>::prepare(value);
+}
+
+template <class T>
+struct detached_departure {
+  static constexpr bool needed = true;
+  static void prepare(T& value) { value = std::move(value).detach(); }
+};
+template <>
+struct departure<buffer> : detached_departure<buffer> {};
+template <>
+struct departure<buffer_chain> : detached_departure<buffer_chain> {};
+
+template <class Of, class T>
+struct departure_if_there {
+  static constexpr bool needed = must_depart<T>;
+  static void prepare(Of& value) {
+    if (value) depart(*value);
+  }
+};
+template <class T>
+struct departure<std::optional<T>> : departure_if_there<std::optional<T>, T> {};
+template <class T>
+struct departure<result<T>> : departure_if_there<result<T>, T> {};
+template <>
+struct departure<result<void>> {
+  static constexpr bool needed = false;
+};
+template <class T>
+struct departure<std::unique_ptr<T>> : departure_if_there<std::unique_ptr<T>, T> {};
+
+template <class Of, class T>
+struct departure_of_each {
+  static constexpr bool needed = must_depart<T>;
+  static void prepare(Of& values) {
+    for (auto& each : values) depart(each);
+  }
+};
+template <class T, std::size_t N>
+struct departure<std::array<T, N>> : departure_of_each<std::array<T, N>, T> {};
+template <template <class...> class C, class... A>
+  requires container_with_defaults<C<A...>>
+struct departure<C<A...>> : departure_of_each<C<A...>, typename C<A...>::value_type> {};
+
+template <class Of, class... T>
+struct departure_of_parts {
+  static constexpr bool needed = (must_depart<T> || ...);
+  static void prepare(Of& parts) {
+    std::apply([](auto&... each) { (depart(each), ...); }, parts);
+  }
+};
+template <class... T>
+struct departure<std::tuple<T...>> : departure_of_parts<std::tuple<T...>, T...> {};
+template <class... T>
+struct departure<std::pair<T...>> : departure_of_parts<std::pair<T...>, T...> {};
+template <class... T>
+struct departure<std::variant<T...>> {
+  static constexpr bool needed = (must_depart<T> || ...);
+  static void prepare(std::variant<T...>& value) {
+    std::visit([](auto& held) { depart(held); }, value);
+  }
+};
+
+template <class Members>
+inline constexpr bool members_must_depart = false;
+template <class... M>
+inline constexpr bool members_must_depart<boost::hana::tuple<M...>> = (must_depart<typename M::type> || ...);
+template <class T>
+  requires described_message<T>
+struct departure<T> {
+  static constexpr bool needed = members_must_depart<message_members<T>>;
+  static void prepare(T& value) {
+    for_each_member<T>([&value](auto member) { depart(member.get(value)); });
+  }
+};
 
 }  // namespace detail
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include <atoll/actors/memory/buffer.hh>
 #include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/sharding/describe.hh>
 #include <atoll/sharding/diagnostics.hh>
@@ -74,6 +75,23 @@ class streamer {
 };
 ATOLL_SERVICE(streamer, "test.v1.Streamer", ATOLL_METHOD(texts, how_many), ATOLL_METHOD(count, values),
               ATOLL_METHOD(echo, values));
+
+/// Has a page, and takes others.
+class library {
+ public:
+  atoll::future<atoll::buffer> exchange(std::vector<atoll::buffer> given) {
+    co_await atoll::yield();
+    for (const auto& each : given) EXPECT_TRUE(each.sole_owner());
+    co_return page_.share();
+  }
+  atoll::stream<atoll::buffer> shares(atoll::stream<atoll::buffer> given) {
+    while (const auto next = co_await given.next()) co_yield page_.share();
+  }
+
+ private:
+  atoll::buffer page_ = atoll::buffer::copy_of(text());
+};
+ATOLL_SERVICE(library, "test.v1.Library", ATOLL_METHOD(exchange, given), ATOLL_METHOD(shares, given));
 
 /// Serves one call of each method at a time, and lets none wait.
 class busy {
@@ -168,6 +186,7 @@ namespace {
 
 using allocation_sweep::busy;
 using allocation_sweep::guest;
+using allocation_sweep::library;
 using allocation_sweep::streamer;
 using allocation_sweep::text;
 using allocation_sweep::words;
@@ -379,6 +398,42 @@ ATOLL_TEST(allocation_sweep, render_metrics) {
   // Blocks of that thread come and go by themselves.
   const sweep_options options{.failures = 1, .keeps_blocks = true};
   EXPECT_GT(co_await for_each_allocation_failure(&render, options), 0U);
+}
+
+atoll::stream<atoll::buffer> shares(const atoll::buffer& page, int how_many) {
+  for (int i = 0; i < how_many; ++i) co_yield page.share();
+}
+
+future<> exchange_buffers(atoll::sharded<library>& all) {
+  const auto page = atoll::buffer::copy_of(text());
+  std::vector<atoll::buffer> given;
+  for (int i = 0; i < 3; ++i) given.push_back(page.share());
+  const auto got = co_await or_fail(all.at(1).exchange(std::move(given)));
+  EXPECT_TRUE(got.sole_owner());
+  EXPECT_EQ(got.view(), text());
+  auto more = all.at(1).shares(shares(page, 3));
+  std::optional<atoll::error> failed;
+  while (true) {
+    const auto next = co_await as_result(more.next());
+    if (!next) failed = next.error();
+    if (!next || !*next) break;
+    EXPECT_TRUE((*next)->sole_owner());
+  }
+  co_await more.close();
+  // What sends them refers to the page.
+  while (!page.sole_owner()) co_await atoll::yield();
+  if (failed) co_await atoll::fail(*failed);
+}
+
+ATOLL_TEST(allocation_sweep, buffers_in_messages) {
+  atoll::sharded<library> all;
+  co_await all.start();
+  const auto body = [&all] { return exchange_buffers(all); };
+  for (const std::uint32_t failing : {0U, 1U}) {
+    const sweep_options options{.failures = 1, .shard = failing, .keeps_blocks = true};
+    EXPECT_GT(co_await for_each_allocation_failure(body, options), 0U) << "failures on " << failing;
+  }
+  co_await all.stop();
 }
 
 atoll::stream<std::string> texts(int how_many) {

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atoll/actors/memory/buffer.hh>
+
 #include "counter.hh"
 
 namespace {
@@ -38,6 +40,8 @@ static_assert(sendable<std::unique_ptr<std::string>> && sendable<std::variant<st
 static_assert(sendable<std::tuple<int, std::pair<std::string, std::chrono::seconds>>>);
 static_assert(sendable<demo::hit> && sendable<atoll::error> && sendable<trusted>);
 static_assert(sendable<atoll::shard_ref<demo::counter>> && sendable<atoll::sharded_ref<demo::counter>>);
+
+static_assert(sendable<atoll::buffer> && sendable<std::vector<atoll::buffer>> && sendable<atoll::buffer_chain>);
 
 static_assert(!sendable<int*> && !sendable<int&> && !sendable<const char*> && !sendable<std::string_view>);
 static_assert(!sendable<std::span<int>> && !sendable<std::shared_ptr<int>> && !sendable<std::weak_ptr<int>>);
