@@ -10,7 +10,7 @@
 // Shard rules: usable on every shard of the process. The methods are those ATOLL_SERVICE lists, with the
 // service's own signatures. Arguments are moved to the target shard, and may be gone where the call fails
 // at once; calls from one shard to one instance start in
-// the order made. Errors: `unavailable` where the service is not running there, `deadline_exceeded`, and what
+// the order made, but that one made to serve a call overtakes those less deep where a lane is full. Errors: `unavailable` where the service is not running there, `deadline_exceeded`, and what
 // the method fails with.
 #pragma once
 

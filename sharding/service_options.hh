@@ -18,7 +18,8 @@ inline constexpr std::uint32_t queue_default = 1024;
 struct service_options {
   std::uint32_t concurrency = 0;        // calls that an instance serves at a time; 0: any number
   std::uint32_t queue = queue_default;  // calls that wait for their turn; more get `resource_exhausted`
-  std::uint32_t streams = 65'536;       // calls with streams that may be open at an instance; more get the same
+  std::uint32_t streams =
+      65'536;  // calls with streams that may be open at an instance, or at all actors of a shard; more get the same
   /// Into so many slots its keys are divided, each of which one shard has and may give to another (slots.hh); at most 65,536.
   /// 0: the shard of a key never changes. The same in all processes of a cluster.
   slot_id slots = 0;

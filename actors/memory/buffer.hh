@@ -12,8 +12,8 @@
 //   frame.append(std::move(b));                               // nothing is copied
 //
 // Shard rules: shares count their block without atomics, so all shares of a block live on one shard. What goes to
-// another is `std::move(b).detach()`: the buffer itself where it is the block's sole owner and nothing is attached to
-// it, else a copy. What is attached (a reservation, foreign memory's release) stays and dies on its own shard; the
+// another is `std::move(b).detach()`, which messages do by themselves (sendable.hh): the buffer itself where it is the block's sole owner and
+// nothing is attached to it, else a copy. What is attached (a reservation, foreign memory's release) stays and dies on its own shard; the
 // receiver pays for what it receives. A detached buffer may be freed on any shard.
 // Cost: a buffer is three words. Count and bytes of a block are one allocation, of up to 1 KiB from the shard's frame
 // pool. An empty buffer has no block. A share, however small, keeps the whole block: copy_of() what is kept for long.

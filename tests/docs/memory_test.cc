@@ -151,7 +151,7 @@ atoll::buffer read_page(std::size_t bytes) {
 }
 
 atoll::future<atoll::buffer> page_of(atoll::shard_id owner) {
-  return atoll::submit_to(owner, [] { return read_page(4096).detach(); });  // sole owner, nothing attached: no copy
+  return atoll::submit_to(owner, [] { return read_page(4096); });  // sole owner, nothing attached: no copy
 }
 
 ATOLL_TEST(docs_memory, a_buffer_is_detached_before_it_leaves_its_shard) {
