@@ -142,6 +142,17 @@ struct check_signature<Method, R(A...)> {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Also where none is.
+template <class Arguments, std::size_t Key>
+inline constexpr bool argument_is_key = true;
+template <class Arguments, std::size_t Key>
+  requires(Key < std::tuple_size_v<Arguments>)
+inline constexpr bool argument_is_key<Arguments, Key> = routing_key<std::tuple_element_t<Key, Arguments>>;
+
+}  // namespace detail
+
 /// What the layers above know of one method; `Tag` is the struct that ATOLL_METHOD made.
 template <class Tag>
 struct method_traits {
@@ -165,6 +176,8 @@ struct method_traits {
   static_assert(detail::check_signature<Tag, typename signature::plain>::ok);
   static_assert(parameters.count == arity, "ATOLL_METHOD names every parameter of the method, in order, and no other");
   static_assert(parameters.keys <= 1, "a method has one key(...) at most");
+  static_assert(detail::argument_is_key<arguments, key>,
+                "a method's key is a string, bytes, an integer, an enum, or has a key_hash() of its own");
 
   static constexpr method_options options = Tag::options;
   static_assert(!options.one_way || (std::is_same_v<returned, future<>> && !streams),

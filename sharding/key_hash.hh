@@ -12,6 +12,7 @@
 #include <concepts>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include <atoll/actors/base/bytes.hh>
 #include <atoll/actors/reactor/shard.hh>
@@ -35,6 +36,20 @@ template <std::integral T>
 constexpr std::uint64_t key_hash(T key) noexcept {
   return mix_hash(static_cast<std::uint64_t>(key) + 0x9e3779b97f4a7c15U);  // sign-extended: the same for every width
 }
+
+/// Of an enum that of its number.
+template <class E>
+  requires std::is_enum_v<E>
+constexpr std::uint64_t key_hash(E key) noexcept {
+  return key_hash(static_cast<std::underlying_type_t<E>>(key));
+}
+
+/// May choose where it is served: a string, `bytes`, an integer, an enum, or a type that has a `std::uint64_t key_hash(const T&) noexcept` of
+/// its own in its namespace, and ==. Equal keys have equal hashes, on every node.
+template <class T>
+concept routing_key = std::equality_comparable<T> && requires(const T& key) {
+  { key_hash(key) } noexcept -> std::same_as<std::uint64_t>;
+};
 
 /// The shard, of so many, that owns a key.
 constexpr shard_id shard_of_hash(std::uint64_t hash, shard_id shards) noexcept {

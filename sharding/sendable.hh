@@ -17,6 +17,7 @@
 
 #include <array>
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -94,6 +95,11 @@ struct is_sendable<std::optional<T>> : is_sendable<T> {};
 template <class T>
 struct is_sendable<result<T>> : is_sendable<T> {};
 
+template <class Compare, class Key>
+inline constexpr bool is_standard_order =
+    std::is_same_v<Compare, std::less<Key>> || std::is_same_v<Compare, std::less<>> ||
+    std::is_same_v<Compare, std::greater<Key>> || std::is_same_v<Compare, std::greater<>>;
+
 /// A container template of the standard library's shape, with its own allocator, comparison or hasher: vector, deque, list,
 /// (unordered_)(multi)set and map, and what others made like them. Known by its shape, not by name, so that this header
 /// includes none of them.
@@ -104,8 +110,7 @@ concept container_with_defaults =
       requires std::is_same_v<typename C::allocator_type, std::allocator<typename C::value_type>>;
     } &&
     (!requires { typename C::key_type; } ||
-     requires { requires std::is_same_v<typename C::key_compare, std::less<typename C::key_type>>; } ||
-     requires {
+     requires { requires is_standard_order<typename C::key_compare, typename C::key_type>; } || requires {
        requires std::is_same_v<typename C::hasher, std::hash<typename C::key_type>>;
        requires std::is_same_v<typename C::key_equal, std::equal_to<typename C::key_type>>;
      });

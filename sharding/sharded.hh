@@ -10,6 +10,7 @@
 //   auto s = co_await counters.map_reduce(&counter::size, std::plus{}, 0);
 //   co_await counters.on_all(&counter::forget, std::string("hits"));        // any member function, on every instance
 //   std::vector<std::size_t> each = co_await counters.map(&counter::size);  // by shard
+//   std::size_t there = co_await counters.invoke_on(1, &counter::size);     // of one
 //   co_await counters.stop();                              // S::stop() everywhere, then destruction
 //
 // sharded_ref<S> is the part of it that can be copied and sent: everything but start, stop and local.
@@ -78,6 +79,11 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     return run_on(*this, std::vector<shard_id>(std::begin(shards), std::end(shards)), method,
                   std::tuple<A...>(std::move(arguments)...));
   }
+  /// On one instance, with its result. The arguments need not be copied.
+  template <class Method, class... A>
+  auto invoke_on(shard_id shard, Method method, A... arguments) const -> future<result_of<Method, A...>> {
+    return call_one(*this, shard, method, std::tuple<A...>(std::move(arguments)...));
+  }
   /// The results by shard.
   template <class Method, class... A>
   auto map(Method method, A... arguments) const -> future<std::vector<result_of<Method, A...>>> {
@@ -136,6 +142,11 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
       };
       return detail::invoke_and_await(bound);
     }
+    void depart()
+      requires(detail::must_depart<std::tuple<A...>>)
+    {
+      detail::depart(packed);
+    }
     [[nodiscard]] std::uint64_t key() const noexcept { return key_hashed; }
     [[nodiscard]] std::size_t number() const noexcept { return described_number; }
 
@@ -170,22 +181,26 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   static auto call_on(const sharded_ref& self, const std::vector<shard_id>& shards, Method method,
                       const std::tuple<A...>& arguments) {
     using R = result_of<Method, A...>;
-    static_assert(travels_as_function<Method>,
-                  "what is called on other shards must have no captures. Give what it needs as arguments after it");
-    static_assert((sendable<A> && ...), "the arguments travel to other shards");
     static_assert((std::copy_constructible<A> && ...), "each instance gets a copy of the arguments");
-    static_assert(sendable<R>, "what comes back from each shard has to be sendable");
     std::vector<future<R>> parts;
     parts.reserve(shards.size());
     for (const shard_id to : shards) {
-      const auto start = [&] {
-        call_of_instance<Method, A...> call{.function = method, .packed = arguments};
-        find_bounds(call);
-        return start_call<R>(self.core_, to, self.timeout_, std::move(call));
-      };
+      const auto start = [&] { return call_one(self, to, method, arguments); };
       parts.push_back(detail::invoke_safely(start));
     }
     return parts;
+  }
+  template <class Method, class... A>
+  static auto call_one(const sharded_ref& self, shard_id to, Method method, std::tuple<A...> arguments) {
+    using R = result_of<Method, A...>;
+    static_assert(travels_as_function<Method>,
+                  "what is called on other shards must have no captures. Give what it needs as arguments after it");
+    static_assert((sendable<A> && ...), "the arguments travel to other shards");
+    static_assert(sendable<R>, "what comes back from each shard has to be sendable");
+    ATOLL_ASSERT(self.core_ != nullptr, "a call through an empty sharded_ref");
+    call_of_instance<Method, A...> call{.function = method, .packed = std::move(arguments)};
+    find_bounds(call);
+    return start_call<R>(self.core_, to, self.timeout_, std::move(call));
   }
   // Static, with the ref by value: a coroutine may begin after the ref it was called on has gone.
   template <class Method, class... A>
@@ -269,6 +284,8 @@ class sharded : public sharded_ref<S> {
   /// served are waited for, and the instances are destroyed. The first failure of a hook is the result. service_life.hh has more.
   future<> stop() { return host_.stop(); }
 
+  /// Whether local() is there: start() has got as far on this shard.
+  [[nodiscard]] bool has_local() const noexcept { return this->core_ != nullptr && this->core_->instance() != nullptr; }
   /// This shard's instance. REQUIRES: started.
   [[nodiscard]] S& local() const noexcept {
     void* instance = this->core_ == nullptr ? nullptr : this->core_->instance();

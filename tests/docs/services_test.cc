@@ -59,8 +59,10 @@ ATOLL_TEST(docs_services, are_started_called_and_stopped) {
   const auto total = co_await tables.map_reduce(&table::size, std::plus<>{}, std::size_t{0});
   co_await tables.on_all(&table::clear);
   co_await tables.on_others([](table& t, std::string key) { return t.add(key, 1).discard_value(); }, std::string("y"));
+  const auto there = co_await tables.invoke_on(1, &table::size);  // of one, described or not
   EXPECT_EQ(sizes.size(), atoll::shard_count());
   EXPECT_EQ(total, 2U);
+  EXPECT_EQ(there, 1U);
   co_await tables.stop();
 }
 

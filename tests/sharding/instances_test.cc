@@ -2,10 +2,12 @@
 // Copyright the Atoll authors
 //
 // Calls to several instances at once, arguments of start(), singletons, and stopping under load.
+#include <array>
 #include <atomic>
 #include <memory>
 #include <ranges>
 
+#include <atoll/actors/memory/buffer.hh>
 #include <atoll/actors/sync/scope.hh>
 #include <atoll/sharding/sharded.hh>
 #include <atoll/sharding/singleton.hh>
@@ -52,12 +54,33 @@ ATOLL_TEST_ON(instances, are_called_all_at_once_or_some_of_them, 3) {
   const std::vector<shard_id> some{2, 0};
   co_await tallies.on(some, &tally::add, 100);
   co_await tallies.on(std::views::iota(1U, 3U), &tally::add, 1000);
+  co_await tallies.on(std::array{1U, 2U}, &tally::add, 10'000);
   const auto totals = co_await tallies.map(&tally::total);
-  EXPECT_EQ(totals, (std::vector<int>{101, 1011, 1111}));
+  EXPECT_EQ(totals, (std::vector<int>{101, 11'011, 11'111}));
+  EXPECT_EQ(co_await tallies.invoke_on(1, &tally::total), 11'011);
   const auto places = co_await tallies.map(&tally::where);
   EXPECT_EQ(places, (std::vector<shard_id>{0, 1, 2}));
-  EXPECT_EQ(co_await tallies.map_reduce(&tally::total, std::plus<>{}, 0), 101 + 1011 + 1111);
+  EXPECT_EQ(co_await tallies.map_reduce(&tally::total, std::plus<>{}, 0), 101 + 11'011 + 11'111);
   co_await tallies.stop();
+}
+
+ATOLL_TEST_ON(instances, may_be_called_one_by_one_with_what_can_only_be_moved, 3) {
+  sharded<tally> tallies;
+  EXPECT_FALSE(tallies.has_local());
+  co_await tallies.start();
+  EXPECT_TRUE(tallies.has_local());
+  const auto add = [](tally& t, std::unique_ptr<int> n) { return t.add(*n); };
+  co_await tallies.invoke_on(2, add, std::make_unique<int>(7));
+  EXPECT_EQ(co_await tallies.invoke_on(2, &tally::total), 7);
+  EXPECT_EQ(co_await tallies.invoke_on(0, [](tally& t, int factor) { return t.total() * factor; }, 2), 0);
+  const auto none = co_await as_result(tallies.invoke_on(3, &tally::total));
+  ATOLL_REQUIRE(!none);
+  EXPECT_EQ(none.error().code(), status_code::out_of_range);
+  const auto page = atoll::buffer::copy_of("page");
+  const auto is_own = [](tally& /*of*/, atoll::buffer b) { return b.sole_owner(); };
+  EXPECT_TRUE(co_await tallies.invoke_on(1, is_own, page.share()));
+  co_await tallies.stop();
+  EXPECT_FALSE(tallies.has_local());
 }
 
 ATOLL_TEST_ON(instances, run_functions_without_captures, 2) {

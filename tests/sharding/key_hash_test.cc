@@ -4,8 +4,38 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
-#include <gtest/gtest.h>
+#include <atoll/sharding/keyed.hh>
+#include <atoll/sharding/sharded.hh>
+#include <atoll/testing/atoll_test.hh>
+
+namespace places {
+
+enum class zone : std::int8_t { west = -1, east = 1 };
+struct place {
+  zone where;
+  std::string name;
+  bool operator==(const place&) const = default;
+  friend std::uint64_t key_hash(const place& p) noexcept { return atoll::key_hash(p.name) ^ atoll::key_hash(p.where); }
+};
+ATOLL_MESSAGE(place, where, name);
+
+class lamp : public atoll::actor<lamp, place> {
+ public:
+  atoll::future<std::string> name() { return atoll::make_ready_future<std::string>(key().name); }
+};
+ATOLL_SERVICE(lamp, "test.v1.Lamp", ATOLL_METHOD(name));
+
+class map {
+ public:
+  atoll::future<atoll::shard_id> shard_of(zone /*where*/) {
+    return atoll::make_ready_future<atoll::shard_id>(atoll::this_shard_id());
+  }
+};
+ATOLL_SERVICE(map, "test.v1.Map", ATOLL_METHOD(shard_of, key(where)));
+
+}  // namespace places
 
 namespace {
 
@@ -40,6 +70,27 @@ TEST(key_hash, names_a_shard_that_exists) {
   EXPECT_EQ(atoll::shard_of_hash(~std::uint64_t{0}, 1), 0U);
   EXPECT_EQ(atoll::shard_of_hash(~std::uint64_t{0}, 3), 2U);
   EXPECT_EQ(atoll::shard_of_hash(0, 3), 0U);
+}
+
+ATOLL_TEST(key_hash, enums_and_types_with_one_of_their_own_are_keys) {
+  using places::place;
+  using places::zone;
+  static_assert(atoll::routing_key<zone> && atoll::routing_key<place> && atoll::routing_key<std::string>);
+  static_assert(!atoll::routing_key<double> && !atoll::routing_key<std::vector<int>>);
+  EXPECT_EQ(atoll::key_hash(zone::west), atoll::key_hash(-1));
+  atoll::sharded<places::map> maps;
+  co_await maps.start();
+  for (const auto where : {zone::west, zone::east}) {
+    EXPECT_EQ(co_await maps.shard_of(where), atoll::shard_of_hash(atoll::key_hash(where), atoll::shard_count()));
+  }
+  co_await maps.stop();
+  atoll::keyed<places::lamp> lamps;
+  co_await lamps.start();
+  for (const char* name : {"quay", "mole", "pier", "reef"}) {
+    const place at{.where = zone::east, .name = name};
+    EXPECT_EQ(co_await lamps.at(at).name(), name);
+  }
+  co_await lamps.stop();
 }
 
 }  // namespace

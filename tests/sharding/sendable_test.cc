@@ -3,6 +3,8 @@
 #include <atoll/sharding/sendable.hh>
 
 #include <functional>
+#include <map>
+#include <set>
 #include <span>
 
 #include <gtest/gtest.h>
@@ -42,6 +44,8 @@ static_assert(sendable<demo::hit> && sendable<atoll::error> && sendable<trusted>
 static_assert(sendable<atoll::shard_ref<demo::counter>> && sendable<atoll::sharded_ref<demo::counter>>);
 
 static_assert(sendable<atoll::buffer> && sendable<std::vector<atoll::buffer>> && sendable<atoll::buffer_chain>);
+
+static_assert(sendable<std::map<std::string, int, std::less<>>> && sendable<std::set<int, std::greater<int>>>);
 
 static_assert(!sendable<int*> && !sendable<int&> && !sendable<const char*> && !sendable<std::string_view>);
 static_assert(!sendable<std::span<int>> && !sendable<std::shared_ptr<int>> && !sendable<std::weak_ptr<int>>);
