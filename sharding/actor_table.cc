@@ -43,8 +43,9 @@ error actor_table_base::is_stopping() const {
 
 void actor_table_base::begin_activation() {
   ++activating_;
-  if (!watches_) watcher_.spawn([this] { return watch(); });
-  if (!watches_ && !watcher_.cancelled()) throw std::bad_alloc();  // nobody would see that it is idle
+  if (watcher_.running() == 0) watcher_.spawn([this] { return watch(); });
+  // Without memory that may have ended at once; then nobody would see that it is idle.
+  if (watcher_.running() == 0 && !watcher_.cancelled()) throw std::bad_alloc();
 }
 
 void actor_table_base::activated(actor_entry& e) {
@@ -105,7 +106,6 @@ bool actor_table_base::first_is_idle() noexcept {
 }
 
 future<> actor_table_base::watch() {
-  watches_ = true;  // here: where there is no memory it does not begin
   const duration look_every = std::clamp(options_.idle_after / 4, look_every_min, look_every_max);
   duration since_memory = duration::zero();
   while (true) {

@@ -68,15 +68,15 @@ constexpr bool check_actor_hooks() noexcept {
             requires(A& a) {
               { a.on_activate() } -> std::same_as<future<>>;
             },
-        "on_activate() of an actor is public, takes nothing and returns atoll::future<>: as it is, nobody "
+        "on_activate is a hook of actors: make it a public future<> on_activate(), or give it another name, for nobody "
         "would call it");
     static_assert(
         !names_on_deactivate<A> || describes<A>("on_deactivate") ||
             requires(A& a) {
               { a.on_deactivate() } -> std::same_as<future<>>;
             },
-        "on_deactivate() of an actor is public, takes nothing and returns atoll::future<>: as it is, nobody "
-        "would call it");
+        "on_deactivate is a hook of actors: make it a public future<> on_deactivate(), or give it another name, for "
+        "nobody would call it");
   }
   return true;
 }
@@ -175,7 +175,6 @@ class actor_table_base {
   scope watcher_{"idle actors"};
   semaphore leaving_places_{"actors that leave", leaving_max};
   scope leaving_{"actors that leave"};
-  bool watches_ = false;
   rate_limit complaints_{std::chrono::seconds(10)};
   std::unique_ptr<metrics> metrics_;
 };
@@ -269,7 +268,7 @@ class actor_entries {
         if (b % 256 == 255) co_await maybe_yield();
         if (buckets == each.bucket_count()) continue;
         buckets = each.bucket_count();  // others came meanwhile: once more
-        keys.resize(before);
+        keys.erase(keys.begin() + static_cast<std::ptrdiff_t>(before), keys.end());
         b = static_cast<std::size_t>(-1);
       }
       co_await maybe_yield();

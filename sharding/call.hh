@@ -278,7 +278,7 @@ class call_record final : public call_message {
   [[gnu::always_inline]] static future<R> start(void* block, shard& here, service_core* core, shard_id to,
                                                 duration timeout, Make& make, A&&... arguments) {
     call_record* record = nullptr;
-    if constexpr (noexcept(make(std::forward<A>(arguments)...))) {
+    if constexpr (noexcept(make(std::forward<A>(arguments)...)) && !requires(F& f) { f.depart(); }) {
       record = ::new (block) call_record(here, core, to, make, std::forward<A>(arguments)...);
     } else {
       try {

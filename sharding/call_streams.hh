@@ -215,7 +215,7 @@ class stream_writer final : stream_end {
 
   static result<> all_depart(std::vector<T>& values) noexcept {
     try {
-      depart(values);
+      detail::depart(values);
       return {};
     } catch (...) {
       values.clear();  // those that have not departed belong to this shard
@@ -299,6 +299,7 @@ class stream_reader final : public stream_state<T>, stream_end {
   }
   void abandon() noexcept override {
     if (call_) call_->cancel(error(status_code::cancelled, "nobody reads the stream any more"));
+    this->finished = true;  // for who waits for that: nobody else says so now
     leave();
   }
 

@@ -177,7 +177,7 @@ struct method_traits {
   static_assert(parameters.count == arity, "ATOLL_METHOD names every parameter of the method, in order, and no other");
   static_assert(parameters.keys <= 1, "a method has one key(...) at most");
   static_assert(detail::argument_is_key<arguments, key>,
-                "a method's key is a string, bytes, an integer, an enum, or has a key_hash() of its own");
+                "a method's key is a string, bytes, an integer, an enum, or has an atoll_key()");
 
   static constexpr method_options options = Tag::options;
   static_assert(!options.one_way || (std::is_same_v<returned, future<>> && !streams),

@@ -77,13 +77,13 @@ class foreign_call final : public foreign_call_base {
               ->available()) {  // without giving way: what it has woken may block this shard till the answer is there
         auto outcome = running->get_result();
         running.reset();
-        depart(outcome);
+        detail::depart(outcome);
         self->end(std::move(outcome));
         co_return;
       }
       auto outcome = co_await as_result(std::move(*running));
       running.reset();
-      depart(outcome);
+      detail::depart(outcome);
       self->end(std::move(outcome));
     } catch (...) {  // the result's move failed
       self->end(error::from_exception(std::current_exception()));

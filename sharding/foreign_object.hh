@@ -45,10 +45,13 @@ class foreign_block final : public task {
   [[nodiscard]] T& object() noexcept { return *object_; }
   [[nodiscard]] shard_id home() const noexcept { return home_; }
 
+  /// REQUIRES: on a shard.
+  [[nodiscard]] bool is_of_this_runtime() const noexcept { return port_ == foreign_port::of_this_process(); }
+
   /// The owner lets go, having made so many calls. From any thread.
   void drop(std::uint64_t calls) noexcept {
     calls_made_ = calls;
-    if (!on_shard() || port_ != foreign_port::of_this_process()) return drop_from_a_thread();
+    if (!on_shard() || !is_of_this_runtime()) return drop_from_a_thread();
     if (this_shard_id() == home_) return let_go(this);
     local_sharding().mail.send(*this, home_);
   }
@@ -151,7 +154,9 @@ class foreign {
       return make_failed_future<R>(error(status_code::failed_precondition, "a call of a foreign<T> that owns nothing"));
     }
     const shard_id home = block_->home();
-    if (home >= shard_count()) return make_failed_future<R>(no_such_shard(home));  // of a runtime before
+    if (!block_->is_of_this_runtime()) {
+      return make_failed_future<R>(error(status_code::unavailable, "a call of a foreign<T> whose runtime has ended"));
+    }
     if (home != this_shard_id() && local_sharding().outboxes[home].in_flight() >= outbox::calls_in_flight_max) {
       return make_failed_future<R>(
           error(status_code::resource_exhausted, "too many calls under way to shard " + std::to_string(home)));

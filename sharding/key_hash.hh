@@ -44,12 +44,19 @@ constexpr std::uint64_t key_hash(E key) noexcept {
   return key_hash(static_cast<std::underlying_type_t<E>>(key));
 }
 
-/// May choose where it is served: a string, `bytes`, an integer, an enum, or a type that has a `std::uint64_t key_hash(const T&) noexcept` of
-/// its own in its namespace, and ==. Equal keys have equal hashes, on every node.
+/// Of a type of its user's that of what `atoll_key(key)` gives, a function of its namespace: a string, `bytes`, an integer or an enum, the same
+/// for equal keys, on every node.
 template <class T>
-concept routing_key = std::equality_comparable<T> && requires(const T& key) {
-  { key_hash(key) } noexcept -> std::same_as<std::uint64_t>;
-};
+  requires requires(const T& key) {
+    { atoll_key(key) } noexcept;
+  }
+constexpr std::uint64_t key_hash(const T& key) noexcept {
+  return ::atoll_root::atoll::key_hash(atoll_key(key));
+}
+
+/// May choose where it is served: a string, `bytes`, an integer, an enum, or a type with == and atoll_key().
+template <class T>
+concept routing_key = std::equality_comparable<T> && requires(const T& key) { ::atoll_root::atoll::key_hash(key); };
 
 /// The shard, of so many, that owns a key.
 constexpr shard_id shard_of_hash(std::uint64_t hash, shard_id shards) noexcept {

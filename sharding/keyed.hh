@@ -23,7 +23,7 @@
 // calls A) fails with `failed_precondition`. When it has been idle for a while, or there are too many, or the shard
 // runs out of memory (keyed_options), it leaves: on_deactivate() is awaited, and it is destroyed; messages meanwhile wait and activate
 // it anew. What on_deactivate() fails with is logged. Both run outside any caller's deadline and cancellation.
-// Keys are strings, `bytes`, integers, enums, and types with a key_hash() of their own (key_hash.hh). The constructor's arguments are those of start(), anew for each actor: see
+// Keys are strings, `bytes`, integers, enums, and types with an atoll_key() (key_hash.hh). The constructor's arguments are those of start(), anew for each actor: see
 // start_arguments.hh.
 // Shard rules: start and stop on the shard that made it; refs on any. Errors: as for sharded<S>.
 // Cost: an active actor is itself, its key and some 80 bytes in a hash table; one that has left is its bucket there.
@@ -181,8 +181,7 @@ class keyed {
  public:
   using key_type = typename detail::key_of_actor<Actor>::type;
   static_assert(sendable<key_type>, "an actor's key travels in messages");
-  static_assert(routing_key<key_type>,
-                "an actor's key is a string, bytes, an integer, an enum, or has a key_hash() of its own");
+  static_assert(routing_key<key_type>, "an actor's key is a string, bytes, an integer, an enum, or has an atoll_key()");
   static_assert(detail::check_actor_hooks<Actor>());
 
   keyed() = default;
@@ -197,6 +196,7 @@ class keyed {
   template <class... A>
   future<> start(keyed_options options, A... arguments) {
     static_assert((sendable<A> && ...), "the arguments of start() travel to every shard");
+    static_assert(!(detail::must_depart<A> || ...), "a buffer has one shard: start() can't give it to all");
     std::vector<shard_id> everywhere(shard_count());
     for (shard_id s = 0; s < everywhere.size(); ++s) everywhere[s] = s;
     return host_.start(std::move(everywhere), options,

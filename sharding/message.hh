@@ -6,8 +6,8 @@
 //   struct hit { std::string name; std::int64_t total; };
 //   ATOLL_MESSAGE(hit, name, total);          // in the struct's namespace
 //
-// Every field is named: one that is not would travel unseen between shards, and not at all between nodes. (Checked of aggregates: of a
-// struct without constructors, which then has no base class either.)
+// Every field is named: one that is not would travel unseen between shards, and not at all between nodes. That is checked of a struct without
+// constructors, in which a base class counts as a field; not of others, nor of anonymous unions.
 // The fields are numbered 1, 2, 3 in the order given here: that order is what is on the wire; proto/README.md says how it may
 // change. With sharding/hana.hh the struct is a Hana `Struct`: hana::for_each, hana::equal, ... work on it.
 #pragma once
@@ -37,6 +37,14 @@ struct make_message_member;
 template <class Name, class Class, class Type, Type Class::* Pointer>
 struct make_message_member<Name, Pointer> {
   using type = message_member<Name, Class, Type, Pointer>;
+};
+
+/// Becomes whatever a field is.
+struct any_field {
+  template <class T>
+  operator T&() const noexcept;  // NOLINT(google-explicit-constructor)
+  template <class T>
+  operator T&&() const noexcept;  // NOLINT(google-explicit-constructor)
 };
 
 template <class... T, class F>
@@ -75,8 +83,12 @@ constexpr void for_each_member(F f) {
     ATOLL_DETAIL_EACH(ATOLL_DETAIL_FIELD_NAME, Class, __VA_ARGS__)                                                    \
     using members = ::boost::hana::tuple<ATOLL_DETAIL_LIST(ATOLL_DETAIL_MEMBER, Class, __VA_ARGS__)>;                 \
     template <class Described>                                                                                        \
-    static constexpr bool has_more_fields =                                                                           \
-        requires { Described{ATOLL_DETAIL_LIST(ATOLL_DETAIL_NO_VALUE, _, __VA_ARGS__) __VA_OPT__(, ){}}; };           \
+    static constexpr bool has_more_fields = requires {                                                                \
+      Described{ATOLL_DETAIL_LIST(ATOLL_DETAIL_NO_VALUE, _, __VA_ARGS__) __VA_OPT__(, ){}};                           \
+    } || requires {                                                                                                   \
+      Described{ATOLL_DETAIL_LIST(ATOLL_DETAIL_NO_VALUE, _, __VA_ARGS__)                                              \
+                    __VA_OPT__(, )::atoll_root::atoll::detail::any_field()};                                          \
+    };                                                                                                                \
     static_assert(!std::is_aggregate_v<Class> || !has_more_fields<Class>,                                             \
                   "ATOLL_MESSAGE names every field, and " #Class " has more of them, or a base class");               \
   };                                                                                                                  \

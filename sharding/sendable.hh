@@ -9,8 +9,9 @@
 // Owning values may: numbers, enums, strings, `bytes`, buffers and chains of them, containers (with the standard library's own
 // comparisons, hashers and allocators), optionals, pairs, tuples, variants and unique_ptrs of such, chrono types, errors, structs described
 // with ATOLL_MESSAGE, messages that protoc made, and what opted in.
-// A buffer that goes to another shard, wherever in an argument, a result or a stream's value it is, is detached there and then: what shares
-// its bytes, or is attached to it, stays, and it becomes a copy. One without is the block itself.
+// A buffer that goes to another shard, wherever of these it is in an argument, a result or a stream's value, is detached there and then: what
+// shares its bytes, or is attached to it, stays, and it becomes a copy. One without is the block itself. What opted in is not looked into.
+// Where none can be detached it does not travel: in sets, the keys of maps, arrays of a unique_ptr, the arguments of start() and states of slots.
 // References, pointers, views, shared pointers, lambdas, futures and services may not: what they point to
 // belongs to one shard, or may be gone. Everything unknown may not either.
 #pragma once
@@ -45,6 +46,14 @@ template <class T>
 inline constexpr bool enable_sendable = false;
 
 namespace detail {
+
+/// What a value needs before it goes to another shard: most of them nothing.
+template <class T>
+struct departure {
+  static constexpr bool needed = false;
+};
+template <class T>
+inline constexpr bool must_depart = departure<T>::needed;
 
 template <class T>
 struct is_sendable : std::bool_constant<enable_sendable<T> || std::is_arithmetic_v<T> || std::is_enum_v<T>> {};
@@ -82,13 +91,14 @@ template <>
 struct is_sendable<buffer_chain> : std::true_type {};
 /// Moved, it has all it refers to, also where it was on an arena.
 template <class T>
-  requires std::is_class_v<T> && requires { requires std::is_base_of_v<google::protobuf::MessageLite, T>; }
+  requires std::is_class_v<T> && requires { sizeof(T); } && std::is_base_of_v<google::protobuf::MessageLite, T>
 struct is_sendable<T> : std::true_type {};
 template <class T, std::size_t N>
 struct is_sendable<std::array<T, N>> : is_sendable<T> {};
 template <class T, class D>
 struct is_sendable<std::unique_ptr<T, D>>
-    : std::bool_constant<std::is_same_v<D, std::default_delete<T>> && all_sendable<std::remove_extent_t<T>>> {};
+    : std::bool_constant<std::is_same_v<D, std::default_delete<T>> && all_sendable<std::remove_extent_t<T>> &&
+                         !(std::is_array_v<T> && must_depart<std::remove_extent_t<T>>)> {};
 
 template <class T>
 struct is_sendable<std::optional<T>> : is_sendable<T> {};
@@ -114,12 +124,18 @@ concept container_with_defaults =
        requires std::is_same_v<typename C::hasher, std::hash<typename C::key_type>>;
        requires std::is_same_v<typename C::key_equal, std::equal_to<typename C::key_type>>;
      });
+template <class C>
+inline constexpr bool has_keys_that_depart = false;
+template <class C>
+  requires requires { typename C::key_type; }
+inline constexpr bool has_keys_that_depart<C> = must_depart<typename C::key_type>;
+
 template <template <class...> class C, class... A>
   requires container_with_defaults<C<A...>>
 struct is_sendable<C<A...>>
     : std::bool_constant<std::is_same_v<std::allocator<typename C<A...>::value_type>,
                                         std::tuple_element_t<sizeof...(A) - 1, std::tuple<A...>>> &&
-                         all_sendable<typename C<A...>::value_type>> {};
+                         all_sendable<typename C<A...>::value_type> && !has_keys_that_depart<C<A...>>> {};
 template <class K, class V>
 struct is_sendable<std::pair<const K, V>> : std::bool_constant<all_sendable<K, V>> {};
 template <class... T>
@@ -128,14 +144,6 @@ template <class... T>
 struct is_sendable<std::tuple<T...>> : std::bool_constant<all_sendable<T...>> {};
 template <class... T>
 struct is_sendable<std::variant<T...>> : std::bool_constant<all_sendable<T...>> {};
-
-/// What a value needs before it goes to another shard: most of them nothing.
-template <class T>
-struct departure {
-  static constexpr bool needed = false;
-};
-template <class T>
-inline constexpr bool must_depart = departure<T>::needed;
 
 /// To be called there and then. Throws std::bad_alloc, and what a move of the values throws.
 template <class T>
@@ -157,7 +165,7 @@ template <class Of, class T>
 struct departure_if_there {
   static constexpr bool needed = must_depart<T>;
   static void prepare(Of& value) {
-    if (value) depart(*value);
+    if (value) detail::depart(*value);
   }
 };
 template <class T>
@@ -175,7 +183,7 @@ template <class Of, class T>
 struct departure_of_each {
   static constexpr bool needed = must_depart<T>;
   static void prepare(Of& values) {
-    for (auto& each : values) depart(each);
+    for (auto& each : values) detail::depart(each);
   }
 };
 template <class T, std::size_t N>
@@ -188,7 +196,7 @@ template <class Of, class... T>
 struct departure_of_parts {
   static constexpr bool needed = (must_depart<T> || ...);
   static void prepare(Of& parts) {
-    std::apply([](auto&... each) { (depart(each), ...); }, parts);
+    std::apply([](auto&... each) { (detail::depart(each), ...); }, parts);
   }
 };
 template <class... T>
@@ -199,7 +207,8 @@ template <class... T>
 struct departure<std::variant<T...>> {
   static constexpr bool needed = (must_depart<T> || ...);
   static void prepare(std::variant<T...>& value) {
-    std::visit([](auto& held) { depart(held); }, value);
+    if (value.valueless_by_exception()) return;
+    std::visit([](auto& held) { detail::depart(held); }, value);
   }
 };
 
@@ -212,7 +221,7 @@ template <class T>
 struct departure<T> {
   static constexpr bool needed = members_must_depart<message_members<T>>;
   static void prepare(T& value) {
-    for_each_member<T>([&value](auto member) { depart(member.get(value)); });
+    for_each_member<T>([&value](auto member) { detail::depart(member.get(value)); });
   }
 };
 

@@ -66,17 +66,26 @@ template <class S>
 constexpr bool check_hooks() noexcept {
   if constexpr (!std::is_final_v<S>) {
     static_assert(
-        !names_ready<S> || describes<S>("ready") || requires(S& s) {
-          { s.ready() } -> std::same_as<future<>>;
-        }, "ready() of a service is public, takes nothing and returns atoll::future<>: as it is, nobody would call it");
+        !names_ready<S> || describes<S>("ready") ||
+            requires(S& s) {
+              { s.ready() } -> std::same_as<future<>>;
+            },
+        "ready is a hook of services: make it a public future<> ready(), or give it another name, for nobody would "
+        "call it");
     static_assert(
-        !names_drain<S> || describes<S>("drain") || requires(S& s) {
-          { s.drain() } -> std::same_as<future<>>;
-        }, "drain() of a service is public, takes nothing and returns atoll::future<>: as it is, nobody would call it");
+        !names_drain<S> || describes<S>("drain") ||
+            requires(S& s) {
+              { s.drain() } -> std::same_as<future<>>;
+            },
+        "drain is a hook of services: make it a public future<> drain(), or give it another name, for nobody would "
+        "call it");
     static_assert(
-        !names_stop<S> || describes<S>("stop") || requires(S& s) {
-          { s.stop() } -> std::same_as<future<>>;
-        }, "stop() of a service is public, takes nothing and returns atoll::future<>: as it is, nobody would call it");
+        !names_stop<S> || describes<S>("stop") ||
+            requires(S& s) {
+              { s.stop() } -> std::same_as<future<>>;
+            },
+        "stop is a hook of services: make it a public future<> stop(), or give it another name, for nobody would call "
+        "it");
   }
   return true;
 }

@@ -105,6 +105,7 @@ class service_host : public service_host_base {
   template <class... A>
   future<> start(std::vector<shard_id> shards, A... arguments) {
     static_assert((sendable<A> && ...), "the arguments of start() travel to every shard");
+    static_assert(!(detail::must_depart<A> || ...), "a buffer has one shard: start() can't give it to all");
     static_assert((std::copy_constructible<A> && ...), "each shard gets a copy of the arguments of start()");
     static_assert(std::is_constructible_v<S, decltype(detail::arrive(std::declval<const A&>()))...>,
                   "no constructor of the service takes what start() was given");

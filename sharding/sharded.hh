@@ -110,8 +110,10 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     constexpr auto key = method_traits<Tag>::key;
     static_assert(key != no_key, "this method has no key(...) in its ATOLL_METHOD: say which shard with .at(shard)");
     ATOLL_ASSERT(core_ != nullptr, "a call through an empty sharded_ref");
-    const auto hash = key_hash(detail::nth_of<key>(arguments...));
-    return detail::call_by_hash<Tag>(core_, hash, timeout_, std::forward<A>(arguments)...);
+    if constexpr (detail::argument_is_key<typename method_traits<Tag>::arguments, key>) {  // else that has been said
+      const auto hash = key_hash(detail::nth_of<key>(arguments...));
+      return detail::call_by_hash<Tag>(core_, hash, timeout_, std::forward<A>(arguments)...);
+    }
   }
 
  protected:

@@ -89,6 +89,8 @@ future<> hand_over_slot(service_core& core, slot_id slot, shard_id from, shard_i
     using state = slot_state<S>;
     const std::uint64_t hold = hold_of_move(core, slot);
     static_assert(sendable<state>, "what export_slot() gives travels to another shard");
+    static_assert(!detail::must_depart<state>,
+                  "a slot's state goes to another shard and stays until it is there: it has no buffers");
     if constexpr (std::is_void_v<state>) {
       co_await or_fail(start_call<void>(&core, from, no_timeout, export_call<S>{slot, hold}));
     } else {

@@ -45,6 +45,7 @@ per_shard_argument<F, A...> per_shard(F f, A... arguments) {
                 "the function of per_shard() travels to every shard: it must have no captures. Give what it needs as "
                 "arguments after it");
   static_assert((sendable<A> && ...), "the arguments of per_shard() travel to every shard");
+  static_assert(!(detail::must_depart<A> || ...), "a buffer has one shard: start() can't give it to all");
   return {std::move(f), std::tuple<A...>(std::move(arguments)...)};
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-// EXPECT: a method's key is a string, bytes, an integer, an enum, or has a key_hash() of its own
+// EXPECT: a method's key is a string, bytes, an integer, an enum, or has an atoll_key()
 //
 // Equal keys have equal hashes, on every node.
 #include <atoll/sharding/sharded.hh>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-// EXPECT: on_activate() of an actor is public, takes nothing and returns atoll::future<>
+// EXPECT: on_activate is a hook of actors: make it a public future<> on_activate(), or give it another name
 //
 // An actor knows its key by key().
 #include <string>

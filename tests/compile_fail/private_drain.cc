@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-// EXPECT: drain() of a service is public, takes nothing and returns atoll::future<>
+// EXPECT: drain is a hook of services: make it a public future<> drain(), or give it another name
 //
 // The same of one that nobody may call.
 #include <atoll/sharding/sharded.hh>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
-// EXPECT: stop() of a service is public, takes nothing and returns atoll::future<>
+// EXPECT: stop is a hook of services: make it a public future<> stop(), or give it another name
 //
 // A hook that nobody calls would be overlooked.
 #include <atoll/sharding/sharded.hh>

@@ -221,4 +221,27 @@ TEST(foreign_object, that_outlives_its_runtime_goes_where_it_is_dropped) {
   EXPECT_EQ(notes::destroyed_on, 1'000);
 }
 
+future<int> use_what_is_of_another_runtime(foreign<notes>& kept) {
+  const auto outcome = co_await as_result(kept.call(&notes::add, std::string("a")));
+  EXPECT_EQ(outcome ? status_code::ok : outcome.error().code(), status_code::unavailable);
+  kept.reset();
+  EXPECT_EQ(notes::alive, 0);
+  co_return 0;
+}
+
+TEST(foreign_object, of_an_earlier_runtime_can_not_be_called_and_goes_where_it_is_dropped) {
+  for (const atoll::shard_id shards : {1U, 2U}) {
+    foreign<notes> kept;
+    const auto make = [&kept] {
+      return made_on(1).then([&kept](foreign<notes> f) {
+        kept = std::move(f);
+        return 0;
+      });
+    };
+    EXPECT_TRUE(atoll::runtime::run({.shards = 2}, make));
+    EXPECT_EQ(notes::alive, 1);
+    EXPECT_TRUE(atoll::runtime::run({.shards = shards}, [&kept] { return use_what_is_of_another_runtime(kept); }));
+  }
+}
+
 }  // namespace

@@ -28,6 +28,7 @@ struct holds_a_view {
 };
 ATOLL_MESSAGE(holds_a_view, v);
 enum class colour { red };
+class declared_only;
 
 }  // namespace
 
@@ -46,6 +47,11 @@ static_assert(sendable<atoll::shard_ref<demo::counter>> && sendable<atoll::shard
 static_assert(sendable<atoll::buffer> && sendable<std::vector<atoll::buffer>> && sendable<atoll::buffer_chain>);
 
 static_assert(sendable<std::map<std::string, int, std::less<>>> && sendable<std::set<int, std::greater<int>>>);
+
+/// Buffers where they can't be detached.
+static_assert(!sendable<std::unique_ptr<atoll::buffer[]>> && !sendable<std::map<atoll::buffer, int>>);  // NOLINT
+static_assert(sendable<std::map<int, atoll::buffer>> && sendable<std::unique_ptr<int[]>>);              // NOLINT
+static_assert(!sendable<std::unique_ptr<declared_only>>);
 
 static_assert(!sendable<int*> && !sendable<int&> && !sendable<const char*> && !sendable<std::string_view>);
 static_assert(!sendable<std::span<int>> && !sendable<std::shared_ptr<int>> && !sendable<std::weak_ptr<int>>);

@@ -292,6 +292,13 @@ ATOLL_TEST(streams, that_are_dropped_fail_the_next_that_waits) {
       co_await atoll::sleep(1ms);
     }
     EXPECT_EQ((co_await as_result(*std::move(second))).error().code(), status_code::cancelled);
+    std::optional<future<>> closed;
+    {
+      auto values = sources.at(at).waits();
+      EXPECT_EQ(co_await values.next(), 1);
+      closed.emplace(values.close());
+    }
+    co_await *std::move(closed);
   }
   while (seen::running > 0) co_await atoll::sleep(1ms);
   co_await sources.stop();

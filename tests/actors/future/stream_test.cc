@@ -155,6 +155,19 @@ ATOLL_TEST(stream, that_is_dropped_fails_the_next_that_waits) {
   }
 }
 
+ATOLL_TEST(stream, that_is_dropped_while_it_closes_is_closed) {
+  bool gone = false;
+  std::optional<future<>> closed;
+  {
+    auto numbers = slow(gone);
+    EXPECT_EQ(co_await numbers.next(), 1);
+    for (int i = 0; i < 10; ++i) co_await atoll::yield();
+    closed.emplace(numbers.close());
+  }
+  co_await *std::move(closed);
+  EXPECT_TRUE(gone);
+}
+
 stream<int> notes_its_end(bool& gone, status_code& seen) {
   const flag_at_end at_end(gone);
   try {
