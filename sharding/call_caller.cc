@@ -110,8 +110,9 @@ void call_caller::start_bounded(shard& here, call_message& its, duration timeout
     return start_bounded_slowly(here, its, timeout, to);
   its.deadline_ = until + here.clock_age_max;
   its.timeout_at_ = timers.put_briefly(*this);
-  marks_.flags = is_brief;
-  marks_.place = first_place;  // not made_extras: its key may be there
+  // At once; its key may be among the extras.
+  constexpr auto brief = std::bit_cast<std::uint32_t>(marks{.flags = is_brief, .place = first_place});
+  marks_ = std::bit_cast<marks>(std::bit_cast<std::uint32_t>(marks_) | brief);
   outbox& way = here.slot<sharding_local>(shard_slot::sharding)->outboxes[to];
   if (!way.lets_pass()) [[unlikely]]
     return start_armed(here, its, timeout, to);
