@@ -140,16 +140,20 @@ struct scalar<std::string> {
   }
 };
 
-template <>
-struct scalar<bytes> {
+/// What owns bytes: `bytes` and buffer.
+template <class T>
+struct scalar_of_bytes {
   static constexpr wire::field_kind kind = field_kind::bytes;
   static constexpr wire::wire_type type = wire_type::length;
-  static std::size_t size(const bytes& v) noexcept { return varint_size(v.size()) + v.size(); }
-  static bool put(std::string& out, const bytes& v) {
+  static std::size_t size(const T& v) noexcept { return varint_size(v.size()) + v.size(); }
+  static bool put(std::string& out, const T& v) {
     put_bytes(out, v.view());
     return true;
   }
-  static bool is_default(const bytes& v) noexcept { return v.empty(); }
+  static bool is_default(const T& v) noexcept { return v.empty(); }
+};
+template <>
+struct scalar<bytes> : scalar_of_bytes<bytes> {
   static bool get(reader& in, bytes& v, unsigned) {
     std::string_view content;
     if (!in.bytes(content)) return false;
@@ -157,17 +161,8 @@ struct scalar<bytes> {
     return true;
   }
 };
-
 template <>
-struct scalar<buffer> {
-  static constexpr wire::field_kind kind = field_kind::bytes;
-  static constexpr wire::wire_type type = wire_type::length;
-  static std::size_t size(const buffer& v) noexcept { return varint_size(v.size()) + v.size(); }
-  static bool put(std::string& out, const buffer& v) {
-    put_bytes(out, v.view());
-    return true;
-  }
-  static bool is_default(const buffer& v) noexcept { return v.empty(); }
+struct scalar<buffer> : scalar_of_bytes<buffer> {
   static bool get(reader& in, buffer& v, unsigned) {
     std::string_view content;
     if (!in.bytes(content)) return false;

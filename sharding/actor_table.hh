@@ -238,7 +238,7 @@ struct actor_arguments {
 template <class... A>
 struct is_sendable<actor_arguments<A...>> : std::bool_constant<all_sendable<A...>> {};
 
-/// By key. In parts, each a hash table: one that grows is a pause of the shard, and this keeps it short (some ms for ten million keys).
+/// By key. In parts, each a hash table: one that grows is a pause of the shard, as long as what it has.
 template <class Key, class Entry>
 class actor_entries {
   using part = std::unordered_map<Key, Entry, actor_key_hash<Key>, actor_key_equal<Key>>;

@@ -53,6 +53,13 @@ struct chain {
 };
 ATOLL_MESSAGE(chain, next);
 
+/// As protobuf sees it a sample with nothing but `raw`: the same number, the same bytes.
+struct paged {
+  int unused_1 = 0, unused_2 = 0, unused_3 = 0, unused_4 = 0, unused_5 = 0, unused_6 = 0, unused_7 = 0, unused_8 = 0;
+  atoll::buffer raw{};
+};
+ATOLL_MESSAGE(paged, unused_1, unused_2, unused_3, unused_4, unused_5, unused_6, unused_7, unused_8, raw);
+
 sample full() {
   sample s;
   s.flag = true;
@@ -116,6 +123,26 @@ TEST(codec, reads_what_protobuf_writes) {
   sample back;
   ASSERT_FALSE(decode_message(p.SerializeAsString(), back));
   EXPECT_EQ(encoded(back), encoded(full()));
+}
+
+TEST(codec, has_buffers_as_bytes) {
+  const std::string content("some\0bytes", 10);
+  paged p;
+  p.raw = atoll::buffer::copy_of(content);
+  std::string sent;
+  ASSERT_FALSE(encode_message(sent, p));
+  test::Sample theirs;
+  ASSERT_TRUE(theirs.ParseFromString(sent));
+  EXPECT_EQ(theirs.raw(), content);
+  EXPECT_EQ(theirs.SerializeAsString(), sent);
+  paged back;
+  back.raw = atoll::buffer::copy_of("before");
+  ASSERT_FALSE(decode_message(sent, back));
+  EXPECT_EQ(back.raw.view(), content);
+  EXPECT_TRUE(decode_message(std::string_view(sent).substr(0, sent.size() - 1), back)) << "it ends too early";
+  std::string of_none;
+  ASSERT_FALSE(encode_message(of_none, paged()));
+  EXPECT_EQ(of_none, "");
 }
 
 TEST(codec, sends_nothing_for_default_values) { EXPECT_EQ(encoded(sample()), ""); }
