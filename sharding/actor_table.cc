@@ -43,9 +43,9 @@ error actor_table_base::is_stopping() const {
 
 void actor_table_base::begin_activation() {
   ++activating_;
-  if (watcher_.running() == 0) watcher_.spawn([this] { return watch(); });
-  // Without memory that may have ended at once; then nobody would see that it is idle.
-  if (watcher_.running() == 0 && !watcher_.cancelled()) throw std::bad_alloc();
+  if (!watching_) watcher_.spawn([this] { return watch(); });
+  // Without memory it did not begin; then nobody would see that the actor is idle. The scope may still count it.
+  if (!watching_) throw std::bad_alloc();
 }
 
 void actor_table_base::activated(actor_entry& e) {
@@ -106,6 +106,7 @@ bool actor_table_base::first_is_idle() noexcept {
 }
 
 future<> actor_table_base::watch() {
+  watching_ = true;
   const duration look_every = std::clamp(options_.idle_after / 4, look_every_min, look_every_max);
   duration since_memory = duration::zero();
   while (true) {

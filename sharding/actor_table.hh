@@ -172,6 +172,7 @@ class actor_table_base {
   std::size_t activating_ = 0;
   std::size_t active_ = 0;
   intrusive_list<actor_entry> by_use_;  // that serve nothing; the longest unused first, those that leave last
+  bool watching_ = false;               // to the end, once it has begun
   scope watcher_{"idle actors"};
   semaphore leaving_places_{"actors that leave", leaving_max};
   scope leaving_{"actors that leave"};
