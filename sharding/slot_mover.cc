@@ -85,11 +85,28 @@ future<> move_on_shard_0(service_core& core, slot_id slot, shard_id to, duration
   if (!moved) co_await fail(std::move(moved).error());
 }
 
-/// Who gives up while others move does nothing; what has begun is finished. The calls that a move makes wait for no
-/// place in full lanes: what has those may wait for the move.
+/// Ends the wait for the calls under way where the work that asks for the move gives up. What comes after it goes on.
+class ends_drain : cancel_hook {
+ public:
+  /// REQUIRES: this work has not given up.
+  explicit ends_drain(service_core& core) noexcept : cancel_hook(&gives_up), core_(core) {
+    if (call_context* asker = this_shard().context) asker->add(*this);
+  }
+
+ private:
+  static void gives_up(cancel_hook* hook, const error& reason) noexcept {
+    auto& draining = static_cast<ends_drain*>(hook)->core_.moves().draining;
+    if (draining) draining->cancel(reason);
+  }
+  service_core& core_;
+};
+
+/// The calls that a move makes wait for no place in full lanes: what has those may wait for the move.
 future<> move_in_turn(service_core& core, slot_id slot, shard_id to, duration within, hand_over_function* hand_over) {
   const auto turn = co_await or_fail(core.moves().one.lock());
   if (!core.moves().allowed) co_await fail(is_stopping(core));
+  if (const error* gave_up = cancellation()) co_await fail(*gave_up);
+  const ends_drain on_giving_up(core);
   const auto move = [&core, slot, to, within, hand_over] { return move_on_shard_0(core, slot, to, within, hand_over); };
   co_await or_fail(with_context({.depth = outbox::levels}, move));
 }
