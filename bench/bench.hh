@@ -48,6 +48,7 @@ std::vector<benchmark> service_benches();
 std::vector<benchmark> rpc_benches();
 std::vector<benchmark> shards_benches();
 std::vector<benchmark> simulation_benches();
+std::vector<benchmark> slow_shard_benches();
 std::vector<benchmark> start_benches();
 std::vector<benchmark> stream_benches();
 std::vector<benchmark> sync_benches();
