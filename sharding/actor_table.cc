@@ -43,9 +43,10 @@ error actor_table_base::is_stopping() const {
 
 void actor_table_base::begin_activation() {
   ++activating_;
-  if (!watching_) watcher_.spawn([this] { return watch(); });
-  // Without memory it did not begin; then nobody would see that the actor is idle. The scope may still count it.
-  if (!watching_) throw std::bad_alloc();
+  if (watching_) return;
+  // Without memory it does not begin, and nobody would see that the actor is idle. The scope may count it all the same for a while.
+  watch_failed_ = false;
+  if (!watcher_.spawn([this] { return begin_to_watch(); }) || watch_failed_) throw std::bad_alloc();
 }
 
 void actor_table_base::activated(actor_entry& e) {
@@ -68,12 +69,15 @@ void actor_table_base::activation_failed() noexcept {
   metrics_->failed.add();
 }
 
-future<> actor_table_base::run_hook(future<> (*hook)(actor_entry& e), actor_entry& e) {
+future<> actor_table_base::run_hook(future<> (*hook)(actor_entry& e), actor_entry& e) const {
   e.hook_began_ = false;
-  return shielded([hook, &e] {
+  const auto run = [hook, &e] {
     e.hook_began_ = true;
     return hook(e);
-  });
+  };
+  const duration limit = options_.hook_within;
+  if (limit == no_timeout) return shielded(run);
+  return shielded([run, limit] { return with_timeout(limit, run); });
 }
 
 void actor_table_base::stays(actor_entry& e) noexcept {
@@ -105,14 +109,21 @@ bool actor_table_base::first_is_idle() noexcept {
   return !by_use_.empty() && coarse_now() - by_use_.front().used_ >= options_.idle_after;
 }
 
+future<> actor_table_base::begin_to_watch() {
+  auto watched = watch();
+  watch_failed_ = watched.available() && watched.failed();
+  watching_ = !watch_failed_;
+  return watched;
+}
+
 future<> actor_table_base::watch() {
-  watching_ = true;
   const duration look_every = std::clamp(options_.idle_after / 4, look_every_min, look_every_max);
   duration since_memory = duration::zero();
   while (true) {
     // No memory for a wait is no reason to stop watching.
     if (!co_await as_result(sleep(look_every))) co_await yield();
     if (watcher_.cancelled()) co_return;
+    take_back_failed();
     while (first_is_idle()) {
       auto place = co_await as_result(leaving_places_.acquire());
       if (!place) break;
@@ -127,25 +138,32 @@ future<> actor_table_base::watch() {
 }
 
 void actor_table_base::ask_first(std::size_t how_many) {
-  for (; how_many > 0 && !all_are_asked(); --how_many) {
+  for (; how_many > 0 && !by_use_.empty(); --how_many) {
     auto place = leaving_places_.try_acquire();
     if (!place) return;
     ask_to_leave(by_use_.front(), *std::move(place));
   }
 }
 
-bool actor_table_base::all_are_asked() noexcept {
-  // Where no call is under way any more, those that failed may be asked again.
-  return by_use_.empty() || (by_use_.front().leaving_ && leaving_.running() > 0);
+void actor_table_base::take_back_failed() noexcept {
+  if (std::exchange(may_have_failed_, false)) by_use_.splice(asked_);
 }
 
 void actor_table_base::ask_to_leave(actor_entry& e, semaphore_units place) {
-  // It stays in the list, behind the others: where the call fails, it is asked again when it is first.
   e.unlink();
-  by_use_.push_back(e);
+  asked_.push_back(e);
   e.leaving_ = true;
   const auto leave = [this](actor_entry* which, const semaphore_units&) { return leave_in_turn(*which); };
   leaving_.spawn(leave, &e, std::move(place));
+}
+
+void actor_table_base::did_not_leave(const error& why) noexcept {
+  may_have_failed_ = true;
+  // A stop that is late has the calls refused that wait, and asks again.
+  if (stopping_ && why.code() == status_code::unavailable) return;
+  logger("actors").warning(complaints_, "an actor could not be asked to leave: it will be again",
+                           kv("service", service_), kv("code", atoll::to_string(why.code())),
+                           kv("error", why.message()));
 }
 
 future<> actor_table_base::until_some_left(actor_entry& e) {
@@ -175,7 +193,8 @@ future<> actor_table_base::have_all_leave() {
   while (active_ + activating_ > 0) {
     if (const error* why = cancellation()) co_await fail(*why);
     // Those that serve a message come into the list at its end.
-    if (all_are_asked()) {
+    take_back_failed();
+    if (by_use_.empty()) {
       if (!co_await as_result(sleep(look_every_min))) co_await yield();
       continue;
     }

@@ -39,6 +39,8 @@ struct keyed_options {
   duration idle_after = std::chrono::minutes(5);  // since the last message began or ended; at least 1 ms
   std::size_t active_max = 1'000'000;             // above it, those unused for longest are asked to leave
   double memory_share = 0.8;  // of the shard's budget in use, above which the same happens; where budgets are enforced
+  duration hook_within =
+      no_timeout;  // on_activate() and on_deactivate(): their waits end with `deadline_exceeded` then
 };
 template <>
 inline constexpr bool enable_sendable<keyed_options> = true;
@@ -129,7 +131,7 @@ class actor_table_base {
   void deactivated(actor_entry& e, const result<>& outcome) noexcept;
   /// Runs hook(e) out of reach of the caller's deadline and cancellation: the caller may give up, the actor is for the
   /// next, too. Not a template: g++ warns where a frame holds a closure made for a type of an anonymous namespace.
-  static future<> run_hook(future<> (*hook)(actor_entry& e), actor_entry& e);
+  future<> run_hook(future<> (*hook)(actor_entry& e), actor_entry& e) const;
 
   // For actors that leave though they are neither idle nor too many:
   future<semaphore_units> place_to_leave() { return leaving_places_.acquire(); }
@@ -148,8 +150,10 @@ class actor_table_base {
  private:
   struct metrics;
 
+  future<> begin_to_watch();
   future<> watch();
   future<> have_all_leave();
+  void did_not_leave(const error& why) noexcept;
   [[nodiscard]] bool first_is_idle() noexcept;
   void keep_bound();
   void settle(actor_entry& e) noexcept {
@@ -157,7 +161,8 @@ class actor_table_base {
     by_use_.push_back(e);
   }
   static void stays(actor_entry& e) noexcept;
-  [[nodiscard]] bool all_are_asked() noexcept;
+  /// Those whose call has failed are to be asked again: it is not known which, and to be asked twice does no harm.
+  void take_back_failed() noexcept;
   void ask_first(std::size_t how_many);
   [[nodiscard]] bool memory_is_short() const noexcept;
   /// How many leave where memory is short: more than come until the next look.
@@ -171,12 +176,15 @@ class actor_table_base {
   bool stopping_ = false;
   std::size_t activating_ = 0;
   std::size_t active_ = 0;
-  intrusive_list<actor_entry> by_use_;  // that serve nothing; the longest unused first, those that leave last
+  intrusive_list<actor_entry> by_use_;  // that serve nothing and were not asked to leave; the longest unused first
+  intrusive_list<actor_entry> asked_;   // to leave, and not used since
+  bool may_have_failed_ = false;        // the call of one that was asked
   bool watching_ = false;               // to the end, once it has begun
+  bool watch_failed_ = false;           // to begin
   scope watcher_{"idle actors"};
   semaphore leaving_places_{"actors that leave", leaving_max};
-  scope leaving_{"actors that leave"};
   rate_limit complaints_{std::chrono::seconds(10)};
+  scope leaving_{"actors that leave", [this](const error& why) { did_not_leave(why); }};
   std::unique_ptr<metrics> metrics_;
 };
 
@@ -364,7 +372,10 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
     co_return co_await or_fail(self.template serve_active<R>(e, call, at_callee));
   }
   future<> bring_up(entry& e) {
-    construct_(e.actor);
+    {
+      const context_scope none(nullptr);  // its background work serves no call
+      construct_(e.actor);
+    }
     e.actor->place_ = {this->core_, e.key};
     if constexpr (requires { e.actor->on_activate(); }) {
       return run_hook([](actor_entry& which) { return static_cast<entry&>(which).actor->on_activate(); }, e);
@@ -376,7 +387,7 @@ class actor_table final : public actor_table_base, public peering<actor_table<Ac
   static future<> deactivate(actor_table& self, entry& e, const key_type& key, turn_line& line) {
     if constexpr (requires { e.actor->on_deactivate(); }) {
       auto outcome = co_await as_result(
-          run_hook([](actor_entry& which) { return static_cast<entry&>(which).actor->on_deactivate(); }, e));
+          self.run_hook([](actor_entry& which) { return static_cast<entry&>(which).actor->on_deactivate(); }, e));
       // No memory to begin with: it has to be asked again.
       if (!outcome && !e.hook_began()) co_await fail(std::move(outcome).error());
       self.deactivated(e, outcome);

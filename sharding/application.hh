@@ -183,17 +183,12 @@ class application {
   /// What starts is stopped, and a stop goes on. What has been started runs until the runtime's end, which stops it, with a log line.
   ~application() { own_->phases.drop(); }
 
-  /// `options` hold for each part, instead of the limits of default_options() (a minute to get ready, ten seconds to drain and to stop).
   /// Once, or again after stop(); else `failed_precondition`.
-  future<> start(life_options options = application_phases::default_options()) {
-    return application_phases::start(phases(), std::move(options));
-  }
+  future<> start(application_options options = {}) { return application_phases::start(phases(), std::move(options)); }
   /// Also while it starts: then no other part begins, start() fails with `cancelled`, and all ends.
   future<> stop() { return application_phases::stop(phases()); }
   /// start(), then until SIGINT, SIGTERM or failure(), then stop(). Of an app::run().
-  future<> run(life_options options = application_phases::default_options()) {
-    return application_phases::run(phases(), std::move(options));
-  }
+  future<> run(application_options options = {}) { return application_phases::run(phases(), std::move(options)); }
 
   /// Fails with the reason when a part has given up; `cancelled` where the application stops before, or is destroyed.
   [[nodiscard]] future<> failure() { return application_phases::failure(phases()); }

@@ -100,18 +100,13 @@ class application_phases::phase {
   bool wants_memory_ = false;
 };
 
-life_options application_phases::default_options() {
-  return {.ready_within = std::chrono::seconds(60),
-          .drain_within = std::chrono::seconds(10),
-          .stop_within = std::chrono::seconds(10)};
-}
-
-void application_phases::on_event(const life_options& options, const service_event& event) {
+void application_phases::on_event(const service_event& event) {
   if (event.what == service_change::gave_up && !gave_up_) {
     gave_up_ = *event.why;
     end_.set();
   }
-  if (options.on_event) options.on_event(event);
+  const auto listener = on_event_;  // which may let go of the application
+  if (listener != nullptr) (*listener)(event);
 }
 
 void application_phases::settle() noexcept {
@@ -120,6 +115,7 @@ void application_phases::settle() noexcept {
 }
 
 void application_phases::drop() noexcept {
+  on_event_ = nullptr;
   asked_to_stop_ = true;
   end_.set();
 }
@@ -129,6 +125,7 @@ bool application_phases::prepare() {
   state_ = state::starting;
   asked_to_stop_ = false;
   gave_up_.reset();
+  on_event_ = nullptr;
   end_.reset();
   settled_.reset();
   return true;
@@ -138,12 +135,12 @@ error application_phases::is_started() {
   return {status_code::failed_precondition, "the application has been started"};
 }
 
-future<> application_phases::start(kept self, life_options options) {
+future<> application_phases::start(kept self, application_options options) {
   if (!self->prepare()) return make_failed_future(is_started());
   return launch(std::move(self), std::move(options));
 }
 
-future<> application_phases::launch(kept self, life_options options) {
+future<> application_phases::launch(kept self, application_options options) {
   const auto begin = [&self, &options] { return start_in_order(self, std::move(options)); };
   auto started = detail::invoke_safely(begin);
   if (started.available() && started.failed() && self->state_ == state::starting)
@@ -151,21 +148,26 @@ future<> application_phases::launch(kept self, life_options options) {
   return started;
 }
 
-future<> application_phases::start_in_order(kept self, life_options options) {
+future<> application_phases::start_in_order(kept self, application_options options) {
+  if (options.on_event) {
+    self->on_event_ = std::make_shared<const std::function<void(const service_event&)>>(std::move(options.on_event));
+  }
   auto* const listener = self.get();  // none of the parts lives longer
   const auto start_part = [listener, &options](part& p) {
-    life_options own = options;
-    own.on_event = [listener, options](const service_event& event) { listener->on_event(options, event); };
-    return p.start(std::move(own));
+    return p.start({.ready_within = options.ready_within,
+                    .drain_within = options.drain_within,
+                    .stop_within = options.stop_within,
+                    .on_event = [listener](const service_event& event) { listener->on_event(event); }});
   };
-  const auto goes_on = [&self](bool failed) { return !failed && !self->asked_to_stop_; };
+  const auto goes_on = [&self](bool failed) { return !failed && !self->asked_to_stop_ && !self->gave_up_; };
   phase all(self->parts_, phase::direction::up, start_part, goes_on);
   auto started = co_await as_result(phase::run(all));
-  if (started && !self->asked_to_stop_) {
+  if (started && !self->asked_to_stop_ && !self->gave_up_) {
     self->state_ = state::started;
     co_return;
   }
-  if (self->asked_to_stop_) started = error(status_code::cancelled, "the application was stopped while it started");
+  if (started && self->gave_up_) started = *self->gave_up_;
+  if (started) started = error(status_code::cancelled, "the application was stopped while it started");
   while (true) {
     const auto stop = [&self] { return stop_in_order(self); };
     auto stopped = detail::invoke_safely(stop);
@@ -237,7 +239,7 @@ future<> application_phases::stop_at_signal(kept self) {
   self->end_.set();
 }
 
-future<> application_phases::run(kept self, life_options options) {
+future<> application_phases::run(kept self, application_options options) {
   if (!self->prepare()) co_await fail(is_started());
   cancel_source waiting;
   // From the beginning: a signal during the start ends it.

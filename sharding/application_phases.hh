@@ -19,6 +19,15 @@
 
 namespace atoll_root::atoll {
 
+/// How the parts of an application live.
+struct application_options {
+  duration ready_within = std::chrono::seconds(60);  // as of life_options, for each part
+  duration drain_within = std::chrono::seconds(10);
+  duration stop_within = std::chrono::seconds(10);
+  /// Told of each change of a part, on the application's shard, while the application is there.
+  std::function<void(const service_event&)> on_event{};
+};
+
 class application_phases {
  public:
   struct part {
@@ -30,16 +39,13 @@ class application_phases {
     std::function<bool()> runs;
   };
 
-  /// A minute to get ready, ten seconds each to drain and to stop.
-  static life_options default_options();
-
   void add(part p) { parts_.push_back(std::move(p)); }
 
   /// Keeps the phases, and all that their parts refer to.
   using kept = std::shared_ptr<application_phases>;
-  static future<> start(kept self, life_options options);
+  static future<> start(kept self, application_options options);
   static future<> stop(kept self);
-  static future<> run(kept self, life_options options);
+  static future<> run(kept self, application_options options);
   static future<> failure(kept self);
   /// Nobody has them any more: what starts is stopped, and what waits for the end told.
   void drop() noexcept;
@@ -51,18 +57,19 @@ class application_phases {
   /// False where it runs.
   bool prepare();
   static error is_started();
-  static future<> launch(kept self, life_options options);
+  static future<> launch(kept self, application_options options);
   static future<> stop_at_signal(kept self);
-  static future<> start_in_order(kept self, life_options options);
+  static future<> start_in_order(kept self, application_options options);
   static future<> stop_in_order(kept self);
   static future<> stop_surely(part& p);
-  void on_event(const life_options& options, const service_event& event);
+  void on_event(const service_event& event);
   /// All are stopped.
   void settle() noexcept;
 
   std::vector<part> parts_;
   state state_ = state::idle;
   bool asked_to_stop_ = false;
+  std::shared_ptr<const std::function<void(const service_event&)>> on_event_;  // null: nobody is told, or not any more
   std::optional<error> gave_up_;
   event end_{"end of an application"};       // a part gave up, or it stops
   event settled_{"stop of an application"};  // nothing of it runs any more

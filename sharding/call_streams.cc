@@ -43,7 +43,7 @@ void call_streams_base::record_gone() noexcept {
 }
 
 void call_streams_base::free_if_done() noexcept {
-  if (!record_gone_) return;
+  if (!record_gone_ || pinned_) return;
   for (const detail::stream_way* way : ways_) {
     if (way != nullptr && (way->near != nullptr || way->away > 0)) return;
   }
@@ -53,7 +53,7 @@ void call_streams_base::free_if_done() noexcept {
 void call_streams_base::free_rest(sharding_local& shard) noexcept {
   while (call_streams_hook* hook = shard.streams.pop_front()) {
     auto* each = static_cast<call_streams_base*>(hook);
-    bool awaited = !each->record_gone_;
+    bool awaited = !each->record_gone_ || each->pinned_;
     for (const detail::stream_way* way : each->ways_) awaited = awaited || (way != nullptr && way->near != nullptr);
     if (!awaited) delete each;
   }
@@ -71,6 +71,18 @@ void call_streams_base::open_note::arrive(task* t) noexcept {
   for (detail::stream_way* way : self.ways_) {
     if (way != nullptr && way->near != nullptr) way->near->opened();
   }
+}
+
+void call_streams_base::nobody_reads(detail::stream_way& way) noexcept {
+  if (refusal_.way != nullptr) return;
+  refusal_.way = &way;
+  if (is_local()) return refusal_note::arrive(&refusal_);
+  local_sharding().mail.send(refusal_, from_);
+}
+
+void call_streams_base::refusal_note::arrive(task* t) noexcept {
+  detail::stream_way& way = *static_cast<refusal_note*>(t)->way;
+  if (way.near != nullptr) way.near->nobody_reads();
 }
 
 void call_streams_base::call_ended() noexcept {

@@ -60,6 +60,8 @@ class stream_end {
   virtual void arrived(stream_block& block) noexcept = 0;
   /// The caller's: the callee is ready for values.
   virtual void opened() noexcept {}
+  /// The caller's: the callee reads no more.
+  virtual void nobody_reads() noexcept {}
   /// The callee's: the call's outcome is there.
   virtual void call_ended() noexcept {}
 
@@ -103,6 +105,12 @@ class call_streams_base : public call_streams_hook {
   [[nodiscard]] bool is_open() const noexcept { return is_open_; }
   void attach_near(detail::stream_way& way, detail::stream_end& end) noexcept { way.near = &end; }
   void detach_near(detail::stream_way& way) noexcept;
+  /// It stays until unpin(): an end may be about to be attached. Once at a time.
+  void pin() noexcept { pinned_ = true; }
+  void unpin() noexcept {
+    pinned_ = false;
+    free_if_done();
+  }
   /// Of the record: it is back, or was never sent.
   void record_gone() noexcept;
   /// For the end of the shard: frees it where nothing is awaited but blocks under way.
@@ -112,6 +120,8 @@ class call_streams_base : public call_streams_hook {
   [[nodiscard]] open_streams& place() noexcept { return place_; }
   /// The method has been called: the caller is told.
   void opened() noexcept;
+  /// The argument's reader has left, or will: the caller is told.
+  void nobody_reads(detail::stream_way& way) noexcept;
   /// The record goes back.
   void call_ended() noexcept;
 
@@ -132,6 +142,12 @@ class call_streams_base : public call_streams_hook {
     call_streams_base& streams;
   };
 
+  struct refusal_note final : task {
+    refusal_note() noexcept : task(&arrive) { at_once = true; }
+    static void arrive(task* t) noexcept;
+    detail::stream_way* way = nullptr;  // set where it was sent
+  };
+
   [[nodiscard]] bool is_local() const noexcept { return from_ == to_; }
   void free_if_done() noexcept;
 
@@ -142,8 +158,10 @@ class call_streams_base : public call_streams_hook {
   call_caller* caller_ = nullptr;
   bool is_open_ = false;
   bool record_gone_ = false;
-  // The callee's.
+  bool pinned_ = false;
+  // The callee's. Both notes are home before the record, which goes the same way after them.
   alignas(64) open_note note_{*this};
+  refusal_note refusal_;
   open_streams place_;
 };
 
@@ -174,7 +192,7 @@ class stream_writer final : stream_end {
   /// Sends what the source gives, until its end. The source's failure goes to the reader from the caller's side, and is the
   /// result on the callee's. Ends early where nobody reads any more.
   static future<> pump(way_of<T>& way, bool near, stream<T>& source) {
-    stream_writer self(way, near);
+    stream_writer self(way, near, source);
     while (true) {
       while (self.empty_.empty() && !self.refused_) co_await or_fail(self.waits_.wait());
       if (self.refused_) co_return;
@@ -195,7 +213,7 @@ class stream_writer final : stream_end {
   }
 
  private:
-  stream_writer(way_of<T>& way, bool near) noexcept : way_(way), near_(near) {
+  stream_writer(way_of<T>& way, bool near, stream<T>& source) noexcept : way_(way), source_(source), near_(near) {
     if (near_) {
       way_.call->attach_near(way_, *this);
       if (way_.call->is_open()) opened();
@@ -235,11 +253,18 @@ class stream_writer final : stream_end {
     take_blocks();
     wake();
   }
+  void nobody_reads() noexcept override {
+    refused_ = true;
+    source_.cancel(
+        error(status_code::cancelled, "nobody reads the stream any more"));  // it may wait for its next value
+    wake();
+  }
   void wake() noexcept {
     if (!waits_.empty()) waits_.complete_first();
   }
 
   way_of<T>& way_;
+  stream<T>& source_;
   const bool near_;
   bool refused_ = false;
   run_queue empty_;
@@ -294,11 +319,12 @@ class stream_reader final : public stream_state<T>, stream_end {
   void end(const error& why) noexcept override {
     if (call_) return call_->cancel(why);
     if (!failure_) failure_ = why;
-    ended_ = true;
+    if (!std::exchange(ended_, true)) way_->call->nobody_reads(*way_);
     if (this->values.empty()) leave_and_finish();
   }
   void abandon() noexcept override {
     if (call_) call_->cancel(error(status_code::cancelled, "nobody reads the stream any more"));
+    if (!call_ && way_ != nullptr && !ended_) way_->call->nobody_reads(*way_);
     this->finished = true;  // for who waits for that: nobody else says so now
     leave();
   }
@@ -403,9 +429,23 @@ future<> serve_stream(way_of<T>& way, stream<T> source) {
   co_await or_fail(future<>::from_result(std::move(outcome)));
 }
 
+/// Keeps the streams of a call for a coroutine that may begin after the call has ended.
+class streams_pin {
+ public:
+  explicit streams_pin(call_streams_base& of) noexcept : of_(&of) { of.pin(); }
+  streams_pin(streams_pin&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
+  streams_pin& operator=(streams_pin&&) = delete;
+  ~streams_pin() {
+    if (of_ != nullptr) of_->unpin();
+  }
+
+ private:
+  call_streams_base* of_;
+};
+
 /// The caller's side of a call that takes a stream. Ends the call where it can't send the stream's end.
 template <class T>
-future<> send_stream(way_of<T>& way, stream<T> source, cancel_source call) {
+future<> send_stream(way_of<T>& way, streams_pin /*kept*/, stream<T> source, cancel_source call) {
   const auto outcome = co_await as_result(stream_writer<T>::pump(way, true, source));
   if (!outcome) call.cancel(outcome.error());
   while (true) {

@@ -109,6 +109,7 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
  public:
   using key_type = typename detail::key_of_actor<Actor>::type;
 
+  /// A ref to nothing: calls fail with `unavailable`.
   actor_ref() = default;
   actor_ref(service_core& core, key_type key) : core_(&core), key_(std::move(key)) {}
 
@@ -120,28 +121,31 @@ class actor_ref : public service_description<Actor>::template refs<actor_ref<Act
   }
   [[nodiscard]] const key_type& key() const noexcept { return key_; }
   /// Where it lives.
-  [[nodiscard]] shard_id shard() const noexcept {
+  [[nodiscard]] shard_id shard() const {
     if constexpr (has_slots) {
-      const auto slots = slot_table<detail::actor_table<Actor>>(*core_);
+      const auto slots = slot_table<detail::actor_table<Actor>>(named());
       return slots.owner(slots.of(key_));
     } else {
-      return shard_of_hash(key_hash(key_), core_->shards());
+      return shard_of_hash(key_hash(key_), named().shards());
     }
   }
 
   template <class Tag, class... A>
   auto atoll_call(A&&... arguments) const {
-    ATOLL_ASSERT(core_ != nullptr, "a call through an empty actor_ref");
+    service_core& core = named();
     const auto hash = key_hash(key_);
     const auto work = [this,
                        hash](auto body) noexcept(noexcept(body())&& std::is_nothrow_copy_constructible_v<key_type>) {
       return detail::actor_call<Actor, Tag>{{}, detail::carried_key<key_type>(key_, hash), body()};
     };
-    return detail::start_by_hash<Tag, has_slots>(core_, hash, timeout_, work, std::forward<A>(arguments)...);
+    return detail::start_by_hash<Tag, has_slots>(&core, hash, timeout_, work, std::forward<A>(arguments)...);
   }
 
  private:
   static constexpr bool has_slots = detail::options_of_service<Actor>().slots != 0;
+  [[nodiscard]] service_core& named() const {
+    return core_ != nullptr ? *core_ : detail::core_of_none(detail::actor_table<Actor>::shape());
+  }
 
   service_core* core_ = nullptr;
   duration timeout_ = no_timeout;
@@ -156,21 +160,23 @@ class keyed_ref {
  public:
   using key_type = typename detail::key_of_actor<Actor>::type;
 
+  /// A ref to nothing: calls fail with `unavailable`.
   keyed_ref() noexcept = default;
   explicit keyed_ref(service_core& core) noexcept : core_(&core) {}
 
-  [[nodiscard]] actor_ref<Actor> at(key_type key) const {
-    ATOLL_ASSERT(core_ != nullptr, "at() of an empty keyed_ref");
-    return {*core_, std::move(key)};
-  }
+  [[nodiscard]] actor_ref<Actor> at(key_type key) const { return {named(), std::move(key)}; }
   /// Which shard has which keys, and how to change that: see slots.hh.
   [[nodiscard]] slot_table<detail::actor_table<Actor>> slots() const {
     static_assert(detail::options_of_service<Actor>().slots != 0,
                   "these actors have no slots: say how many in their options");
-    return slot_table<detail::actor_table<Actor>>(*core_);
+    return slot_table<detail::actor_table<Actor>>(named());
   }
 
  private:
+  [[nodiscard]] service_core& named() const {
+    return core_ != nullptr ? *core_ : detail::core_of_none(detail::actor_table<Actor>::shape());
+  }
+
   service_core* core_ = nullptr;
 };
 template <class Actor>

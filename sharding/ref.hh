@@ -127,10 +127,16 @@ auto start_streaming(service_core* core, shard_id to, duration timeout, MakeWork
       cancel_source sender;
       auto sending = [&] {
         const context_scope in_senders_context(sender.context());
-        return send_stream(streams.in, std::get<stream<in>>(std::move(arguments)), call);
+        return send_stream(streams.in, streams_pin(streams), std::get<stream<in>>(std::move(arguments)), call);
       }();
       if (sending.available() && sending.failed()) return make_failed_future<result>(sending.take_error());
-      return end_sending(invoke_safely(start), std::move(sending), std::move(sender));
+      auto ended = end_sending(invoke_safely(start), std::move(sending), sender);
+      if (ended.available() &&
+          ended.failed()) {  // there may have been no memory to wait with: nobody else would end them
+        sender.cancel();
+        call.cancel();
+      }
+      return ended;
     } else {
       return invoke_safely(start);
     }
@@ -266,7 +272,7 @@ auto call_by_hash(service_core* core, std::uint64_t hash, duration timeout, A&&.
 template <class S>
 class shard_ref : public service_description<S>::template refs<shard_ref<S>> {
  public:
-  /// A ref that names nothing; calling it is a bug.
+  /// A ref to nothing: calls fail with `unavailable`.
   shard_ref() noexcept = default;
   shard_ref(service_core& core, shard_id shard) noexcept : core_(&core), shard_(shard) {}
 
@@ -281,8 +287,8 @@ class shard_ref : public service_description<S>::template refs<shard_ref<S>> {
 
   template <class Tag, class... A>
   auto atoll_call(A&&... arguments) const {
-    ATOLL_ASSERT(core_ != nullptr, "a call through an empty shard_ref");
-    return detail::call_method<Tag>(core_, shard_, timeout_, std::forward<A>(arguments)...);
+    service_core* core = core_ != nullptr ? core_ : &detail::core_of_none(detail::shape_of_service<S>());
+    return detail::call_method<Tag>(core, shard_, timeout_, std::forward<A>(arguments)...);
   }
 
  private:

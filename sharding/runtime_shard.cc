@@ -11,13 +11,20 @@
 namespace atoll_root::atoll {
 namespace {
 
+future<> start_no_more() {
+  local_sharding().ending = true;
+  return make_ready_future();
+}
+
 /// Of this shard, newest first.
 future<> stop_leftovers() {
   auto& cores = local_sharding().cores;
-  for (std::size_t i = cores.size(); i-- > 0;) {
-    const auto core = cores[i];
+  const auto runs = [](const auto& core) { return core->running != nullptr; };
+  while (true) {
+    const auto newest = std::find_if(cores.rbegin(), cores.rend(), runs);
+    if (newest == cores.rend()) co_return;
+    const auto core = *newest;
     const auto running = std::exchange(core->running, nullptr);
-    if (running == nullptr) continue;
     const auto stop = [&running] { return running->stop_everywhere(); };
     const auto stopped = co_await as_result(detail::invoke_safely(stop));
     if (!stopped) {
@@ -51,7 +58,10 @@ future<> run_main(runtime_shared& all) {
 
 }  // namespace
 
-future<> detail::stop_leftovers_everywhere() { return on_all_shards(&stop_leftovers); }
+future<> detail::stop_leftovers_everywhere() {
+  co_await on_all_shards(&start_no_more);
+  co_await on_all_shards(&stop_leftovers);
+}
 
 last_orders::last_orders(shard_id shards) : orders_(shards), running_(shards) {
   for (auto& each : orders_) each.all = this;

@@ -53,6 +53,12 @@ std::shared_ptr<service_core> service_core::make(const service_shape& shape) {
   return core;
 }
 
+service_core& detail::core_of_none(const service_shape& shape) {
+  auto& all = local_sharding().of_none;
+  const auto at = std::ranges::find_if(all, [&shape](const auto& core) { return core->shape_ == shape; });
+  return at != all.end() ? **at : *all.emplace_back(service_core::make(shape));
+}
+
 std::uint32_t service_core::streams_open() const noexcept { return here().streams_open; }
 void* service_core::instance() const noexcept { return here().instance; }
 service_core::slot_moves& service_core::moves() const noexcept { return own_->moves; }
@@ -179,6 +185,7 @@ error service_core::is_stopping() const noexcept {
 }
 
 error service_core::not_running() const noexcept {
+  if (instance() != nullptr) return is_stopping();
   try {
     return {status_code::unavailable, name() + " is not running on shard " + std::to_string(this_shard_id())};
   } catch (const std::bad_alloc&) {

@@ -21,9 +21,15 @@
 namespace atoll_root::atoll {
 
 class call_message;
+class service_core;
 class service_stats;
 class slot_map;
 class turns;
+
+namespace detail {
+/// What an empty ref names: a service that runs nowhere, so that calls fail with `unavailable` and its name. One a shard and service.
+service_core& core_of_none(const service_shape& shape);
+}  // namespace detail
 
 /// A streaming call at its callee.
 struct open_streams : list_hook {
@@ -87,6 +93,7 @@ class service_core {
   /// Cancels the calls that are being served here, and has those refused that wait for their turn.
   void end_calls() noexcept;
 
+  /// Why a call is refused here.
   [[nodiscard]] error not_running() const noexcept;
   [[nodiscard]] error is_stopping() const noexcept;
 
@@ -104,6 +111,7 @@ class service_core {
   [[nodiscard]] slot_moves& moves() const noexcept;
 
  private:
+  friend service_core& detail::core_of_none(const service_shape& shape);
   struct impatience;
   struct parts;
 

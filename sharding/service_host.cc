@@ -5,6 +5,7 @@
 #include <atoll/actors/base/log.hh>
 #include <atoll/actors/future/cancel.hh>
 #include <atoll/sharding/service_life.hh>
+#include <atoll/sharding/shard_local.hh>
 
 namespace atoll_root::atoll {
 namespace {
@@ -13,17 +14,17 @@ namespace {
 
 future<> bring_down(std::shared_ptr<service_core> core, std::shared_ptr<service_life> life) {
   auto stopped = co_await as_result(service_life::stop(life));
-  if (life->has_stopped()) core->running = nullptr;
+  if (life->has_stopped() && core->running == life) core->running = nullptr;  // else it has been started anew
   if (!stopped) co_await fail(std::move(stopped).error());
 }
 
 future<> bring_up(std::shared_ptr<service_core> core, std::shared_ptr<service_life> life) {
   auto made = co_await as_result(service_life::start(life));
   if (made) co_return;
-  while (core->running != nullptr) {
+  while (core->running == life) {
     const auto stop_it = [&core, &life] { return bring_down(core, life); };
     static_cast<void>(co_await as_result(detail::invoke_safely(stop_it)));
-    if (core->running != nullptr) co_await yield();  // there was no memory to begin with
+    if (core->running == life) co_await yield();  // there was no memory to begin with
   }
   co_await fail(std::move(made).error());
 }
@@ -60,6 +61,10 @@ service_core& service_host_base::core() {
 future<> service_host_base::start_with(std::vector<shard_id> shards, instance_maker maker) {
   if (runs()) {
     return make_failed_future(error(status_code::failed_precondition, state_->core->name() + " has been started"));
+  }
+  if (local_sharding().ending) {
+    return make_failed_future(
+        error(status_code::unavailable, std::string(state_->of.shape.name) + ": the runtime ends"));
   }
   service_core& core = this->core();
   const auto make = [&core, &of = state_->of, maker = std::move(maker)] {

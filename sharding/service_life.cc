@@ -24,8 +24,6 @@ future<> on_each(const std::vector<shard_id>& shards, const F& f) noexcept {
   return detail::invoke_safely(run);
 }
 
-constexpr std::array both_phases{true, false};  // to drain, and to stop
-
 template <class F>
 future<> in_time(duration limit, const F& f) {
   return limit == no_timeout ? f() : with_timeout(limit, f);
@@ -51,17 +49,20 @@ std::string_view to_string(service_change change) noexcept {
   return "unknown";
 }
 
-supervised::supervised() : background_("background work of an instance", [this](const error& why) { fail(why); }) {}
+supervised::supervised()
+    : why_(std::make_shared<std::optional<error>>()),
+      background_("background work of an instance", [this](const error& why) { fail(why); }) {}
 
 void supervised::fail(const error& why) noexcept {
-  if (why_) return;
-  why_ = why;
+  if (*why_) return;
+  *why_ = why;
   failed_.set();
 }
 
 future<std::optional<error>> supervised::failure() {
+  const auto why = why_;  // the instance may go before this goes on
   co_await failed_.wait();
-  co_return why_;
+  co_return *why;
 }
 
 service_life::service_life(service_core& core, const service_class& of, life_options options,
@@ -74,7 +75,11 @@ service_life::service_life(service_core& core, const service_class& of, life_opt
       supervisors_("supervision of " + core.name(), [this](const error& why) {
         log_error("service {}: its supervision has ended: {}", class_.shape.name, why.to_string());
         tell(service_change::gave_up, 0, &why);
-      }) {}
+      }) {
+  if (options_.on_event) {
+    on_event_ = std::make_shared<const std::function<void(const service_event&)>>(std::move(options_.on_event));
+  }
+}
 
 // In no caller's context: a deadline that passes half-way would leave half a service.
 
@@ -93,24 +98,26 @@ future<> service_life::start_and_tell(std::shared_ptr<service_life> self) {
   if (!started) co_await fail(std::move(started).error());
 }
 future<> service_life::drain(std::shared_ptr<service_life> self) {
-  return with_context({}, [self] { return self->drain_everywhere(); });
+  return with_context({}, [self] { return self->drain_once(); });
 }
 future<> service_life::stop(std::shared_ptr<service_life> self) {
   return with_context({}, [self] { return stop_and_tell(self); });
 }
 future<> service_life::stop_and_tell(std::shared_ptr<service_life> self) {
+  while (!self->start_ended_.is_set()) {
+    if (!co_await as_result(self->start_ended_.wait())) co_await yield();  // no memory to wait with
+  }
   if (self->stop_has_begun_) {
     while (!self->stopped_.is_set()) {
-      if (!co_await as_result(self->stopped_.wait())) co_await yield();  // no memory to wait with
+      if (!co_await as_result(self->stopped_.wait())) co_await yield();
     }
+    if (self->stop_failed_) co_await fail(*self->stop_failed_);
     co_return;
-  }
-  while (!self->start_ended_.is_set()) {
-    if (!co_await as_result(self->start_ended_.wait())) co_await yield();
   }
   const auto stop = [&self] { return self->stop_in_phases(); };
   auto stopped = co_await as_result(detail::invoke_safely(stop));
   if (!self->stop_has_begun_) co_await fail(std::move(stopped).error());
+  if (!stopped) self->stop_failed_ = stopped.error();
   self->stopped_.set();
   if (!stopped) co_await fail(std::move(stopped).error());
 }
@@ -171,9 +178,24 @@ future<> service_life::tell_everywhere(service_class::hook hook, duration limit,
   if (!all) co_await fail(std::move(all).error());
 }
 
-future<> service_life::drain_everywhere() {
-  if (drained_) return make_ready_future();
-  return tell_everywhere(class_.drain, options_.drain_within, drained_);
+/// Whoever comes while it drains waits for that: nothing is destroyed under a drain().
+future<> service_life::drain_once() {
+  if (drain_has_begun_) {
+    while (!drained_.is_set()) {
+      if (!co_await as_result(drained_.wait())) co_await yield();
+    }
+    co_return;
+  }
+  drain_has_begun_ = true;
+  co_await supervisors_.stop();  // which make and destroy instances, too
+  result<> all;
+  for (bool begun = false; !begun;) {
+    const auto tell_all = [this, &begun] { return tell_everywhere(class_.drain, options_.drain_within, begun); };
+    all = co_await as_result(detail::invoke_safely(tell_all));
+    if (!begun) co_await yield();  // no memory
+  }
+  drained_.set();
+  if (!all) co_await fail(std::move(all).error());
 }
 
 future<> service_life::stop_in_phases() {
@@ -187,19 +209,22 @@ future<> service_life::stop_in_phases() {
     while (!co_await as_result(detail::invoke_safely(ask))) co_await yield();
   }
   result<void> first;
-  for (const bool draining : both_phases) {
-    bool begun = draining && drained_;
-    while (!begun) {
-      const auto tell_all = [this, draining, &begun] {
-        return draining ? tell_everywhere(class_.drain, options_.drain_within, begun)
-                        : tell_everywhere(class_.stop, options_.stop_within, begun);
-      };
-      auto told = co_await as_result(detail::invoke_safely(tell_all));
-      if (!begun) {
-        co_await yield();  // no memory
-      } else if (first) {
-        first = std::move(told);
-      }
+  while (!drained_.is_set()) {
+    const auto drain = [this] { return drain_once(); };
+    auto drained = co_await as_result(detail::invoke_safely(drain));
+    if (!drained_.is_set()) {
+      co_await yield();  // no memory
+    } else {
+      first = std::move(drained);
+    }
+  }
+  for (bool begun = false; !begun;) {
+    const auto tell_all = [this, &begun] { return tell_everywhere(class_.stop, options_.stop_within, begun); };
+    auto told = co_await as_result(detail::invoke_safely(tell_all));
+    if (!begun) {
+      co_await yield();
+    } else if (first) {
+      first = std::move(told);
     }
   }
   const auto destroy = [this] { return destroy_here(*this, false); };
@@ -288,9 +313,10 @@ future<> service_life::supervise(shard_id shard) {
 }
 
 void service_life::tell(service_change what, shard_id shard, const error* why) noexcept {
-  if (!options_.on_event) return;
+  const auto listener = on_event_;  // which may drop the container, and with it what it is called by
+  if (listener == nullptr) return;
   try {
-    options_.on_event({class_.shape.name, what, shard, why});
+    (*listener)({class_.shape.name, what, shard, why});
   } catch (...) {
     log_error("service {}: on_event threw", class_.shape.name);
   }

@@ -66,8 +66,8 @@ class service_life final : public stoppable, public std::enable_shared_from_this
   // The life is kept until the future is ready.
   static future<> start(std::shared_ptr<service_life> self);
   static future<> drain(std::shared_ptr<service_life> self);
-  /// Drains where that wasn't done; begins when a start under way has ended. Every phase is gone through; the first failure is the
-  /// result. While it stops, another one waits until it has.
+  /// Drains where that wasn't done, or waits for one under way; begins when a start under way has ended. Every phase is gone
+  /// through; the first failure is the result. While it stops, another one waits until it has, and has the same result.
   static future<> stop(std::shared_ptr<service_life> self);
 
   /// The same, for the runtime.
@@ -78,13 +78,13 @@ class service_life final : public stoppable, public std::enable_shared_from_this
   /// False also where stop() failed before it did anything.
   [[nodiscard]] bool has_stopped() const noexcept { return stopped_.is_set(); }
   /// Nobody is told any more: who was to be may have gone.
-  void forget_listener() noexcept { options_.on_event = nullptr; }
+  void forget_listener() noexcept { on_event_ = nullptr; }
 
  private:
   static future<> start_and_tell(std::shared_ptr<service_life> self);
   static future<> stop_and_tell(std::shared_ptr<service_life> self);
   future<> start_in_phases();
-  future<> drain_everywhere();
+  future<> drain_once();
   future<> stop_in_phases();
   /// `begun`: set unless there was no memory to begin with.
   future<> tell_everywhere(service_class::hook hook, duration limit, bool& begun);
@@ -106,10 +106,13 @@ class service_life final : public stoppable, public std::enable_shared_from_this
   std::vector<shard_id> shards_;
   std::function<void()> make_;
   scope supervisors_;
-  bool drained_ = false;
+  std::shared_ptr<const std::function<void(const service_event&)>> on_event_;
+  bool drain_has_begun_ = false;
   bool start_has_begun_ = false;
   bool stop_has_begun_ = false;
+  std::optional<error> stop_failed_;
   event start_ended_{"start of a service"};
+  event drained_{"drain of a service"};
   event stopped_{"stop of a service"};
 };
 

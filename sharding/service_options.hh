@@ -23,6 +23,8 @@ struct service_options {
   /// Into so many slots its keys are divided, each of which one shard has and may give to another (slots.hh); at most 65,536.
   /// 0: the shard of a key never changes. The same in all processes of a cluster.
   slot_id slots = 0;
+
+  bool operator==(const service_options&) const = default;
 };
 
 /// What ATOLL_METHOD_WITH says of one method.
@@ -54,6 +56,8 @@ struct service_shape {
   std::size_t method_count = 0;
   service_options options{};
   bool one_per_key = false;  // each key is served by itself, one call at a time: keyed<Actor>
+
+  bool operator==(const service_shape&) const = default;
 };
 
 }  // namespace atoll_root::atoll

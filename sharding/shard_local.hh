@@ -39,9 +39,11 @@ struct sharding_local {
   reactor& loop;
   const std::vector<processor>& processors;  // that this process may use
   mail_poller mail;
-  std::vector<outbox> outboxes;                      // by target shard
-  intrusive_list<call_streams_hook> streams;         // of this shard's calls, until nothing of them is under way
-  std::vector<std::shared_ptr<service_core>> cores;  // of the containers made on this shard, to the end
+  std::vector<outbox> outboxes;                        // by target shard
+  intrusive_list<call_streams_hook> streams;           // of this shard's calls, until nothing of them is under way
+  std::vector<std::shared_ptr<service_core>> cores;    // of the containers made on this shard, to the end
+  std::vector<std::shared_ptr<service_core>> of_none;  // of empty refs
+  bool ending = false;                                 // its services are stopped, and no more start
   std::shared_ptr<foreign_gate> foreign;
   intrusive_list<foreign_call_base> foreign_running;  // calls of foreign threads that have begun here
   offload_pool& offload;

@@ -40,14 +40,12 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   using result_of = detail::unwrapped<std::invoke_result_t<Method&, S&, A...>>;
 
  public:
+  /// A ref to nothing: calls fail with `unavailable`.
   sharded_ref() noexcept = default;
   explicit sharded_ref(service_core& core) noexcept : core_(&core) {}
 
   /// Calls to a shard that does not exist fail with `out_of_range`.
-  [[nodiscard]] shard_ref<S> at(shard_id shard) const noexcept {
-    ATOLL_ASSERT(core_ != nullptr, "at() of an empty sharded_ref");
-    return shard_ref<S>(*core_, shard).within(timeout_);
-  }
+  [[nodiscard]] shard_ref<S> at(shard_id shard) const { return shard_ref<S>(named(), shard).within(timeout_); }
 
   /// The same ref, whose calls, by at() too, end within `timeout` or by the caller's deadline, whichever is earlier. Where it is zero or
   /// less they fail with `deadline_exceeded` and are not sent.
@@ -98,8 +96,7 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   /// Which shard has which keys, and how to change that: see slots.hh.
   [[nodiscard]] slot_table<S> slots() const {
     static_assert(detail::options_of_service<S>().slots != 0, "this service has no slots: say how many in its options");
-    ATOLL_ASSERT(core_ != nullptr, "slots() of an empty sharded_ref");
-    return slot_table<S>(*core_);
+    return slot_table<S>(named());
   }
 
   [[nodiscard]] service_core& core() const noexcept { return *core_; }
@@ -109,10 +106,9 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
   auto atoll_call(A&&... arguments) const {
     constexpr auto key = method_traits<Tag>::key;
     static_assert(key != no_key, "this method has no key(...) in its ATOLL_METHOD: say which shard with .at(shard)");
-    ATOLL_ASSERT(core_ != nullptr, "a call through an empty sharded_ref");
     if constexpr (detail::argument_is_key<typename method_traits<Tag>::arguments, key>) {  // else that has been said
       const auto hash = key_hash(detail::nth_of<key>(arguments...));
-      return detail::call_by_hash<Tag>(core_, hash, timeout_, std::forward<A>(arguments)...);
+      return detail::call_by_hash<Tag>(&named(), hash, timeout_, std::forward<A>(arguments)...);
     }
   }
 
@@ -123,9 +119,11 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
  private:
   friend class sharded<S>;
 
+  [[nodiscard]] service_core& named() const {
+    return core_ != nullptr ? *core_ : detail::core_of_none(detail::shape_of_service<S>());
+  }
   [[nodiscard]] std::vector<shard_id> all_shards() const {
-    ATOLL_ASSERT(core_ != nullptr, "calls through an empty sharded_ref");
-    std::vector<shard_id> all(core_->shards());
+    std::vector<shard_id> all(named().shards());
     for (shard_id s = 0; s < all.size(); ++s) all[s] = s;
     return all;
   }
@@ -199,10 +197,9 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
                   "what is called on other shards must have no captures. Give what it needs as arguments after it");
     static_assert((sendable<A> && ...), "the arguments travel to other shards");
     static_assert(sendable<R>, "what comes back from each shard has to be sendable");
-    ATOLL_ASSERT(self.core_ != nullptr, "a call through an empty sharded_ref");
     call_of_instance<Method, A...> call{.function = method, .packed = std::move(arguments)};
     find_bounds(call);
-    return start_call<R>(self.core_, to, self.timeout_, std::move(call));
+    return start_call<R>(&self.named(), to, self.timeout_, std::move(call));
   }
   // Static, with the ref by value: a coroutine may begin after the ref it was called on has gone.
   template <class Method, class... A>
@@ -210,8 +207,14 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
     auto parts = call_on(self, shards, method, arguments);
     std::optional<error> first;
     for (auto& part : parts) {
-      auto outcome = co_await as_result(std::move(part));
-      if (!outcome && !first) first = std::move(outcome).error();
+      std::optional<error> why;
+      try {
+        auto outcome = co_await as_result(std::move(part));
+        if (!outcome) why = std::move(outcome).error();
+      } catch (...) {  // moving a result: the others are waited for all the same
+        why = error::from_exception(std::current_exception());
+      }
+      if (why && !first) first = std::move(why);
     }
     if (first) co_await fail(std::move(*first));
   }
@@ -220,12 +223,19 @@ class sharded_ref : public service_description<S>::template refs<sharded_ref<S>>
       -> future<std::vector<result_of<Method, A...>>> {
     using R = result_of<Method, A...>;
     static_assert(!std::is_void_v<R>, "map() collects results: for none there is on_all()");
-    auto parts = call_on(self, self.all_shards(), method, arguments);
+    const auto everywhere = self.all_shards();
     std::vector<result<R>> arrived;
-    arrived.reserve(parts.size());
-    for (auto& part : parts) arrived.push_back(co_await as_result(std::move(part)));
     std::vector<R> values;
-    values.reserve(arrived.size());
+    arrived.reserve(everywhere.size());
+    values.reserve(everywhere.size());
+    auto parts = call_on(self, everywhere, method, arguments);
+    for (auto& part : parts) {
+      try {
+        arrived.push_back(co_await as_result(std::move(part)));
+      } catch (...) {  // moving a result
+        arrived.push_back(error::from_exception(std::current_exception()));
+      }
+    }
     for (auto& part : arrived) {
       if (!part) co_return std::move(part).error();
       values.push_back(*std::move(part));
@@ -260,8 +270,8 @@ class peering {
 template <class S>
 class sharded : public sharded_ref<S> {
  public:
-  /// On a shard it can be called from now on, and fails with `unavailable` until it has started. Made elsewhere, it can be once start()
-  /// or ref() was called; that holds for each runtime anew where it outlives one. Throws std::bad_alloc.
+  /// It can be called from now on, on a shard, and fails with `unavailable` until it has started. Where it outlives a runtime, start() or
+  /// ref() make it usable in the next. Throws std::bad_alloc.
   sharded() {
     if (on_shard()) this->core_ = &host_.core();
   }

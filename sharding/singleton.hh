@@ -40,7 +40,7 @@ class singleton {
   template <class... A>
   future<> start_on(shard_id shard, A... arguments) {
     if (shard >= shard_count()) return make_failed_future(no_such_shard(shard));
-    home_ = shard;
+    if (!host_.runs()) home_ = shard;
     return host_.start(std::vector<shard_id>{shard}, std::move(arguments)...);
   }
 

@@ -24,6 +24,12 @@ slot_id slot_map::owned() const noexcept {
   return static_cast<slot_id>(std::ranges::count_if(lines_, [](const line& l) { return l.owner == this_shard_id(); }));
 }
 
+bool slot_map::is_asked_by_what_it_waits_for(slot_id slot) const noexcept {
+  return call_caller::is_made_under(hold_of(slot)) || std::ranges::any_of(moving_, [this](const auto& each) {
+           return call_caller::is_made_under(hold_of_move(each.first));
+         });
+}
+
 std::uint64_t slot_map::waiting() const noexcept {
   std::uint64_t sum = 0;
   for (const auto& [slot, each] : moving_) sum += each.waiting;

@@ -41,6 +41,9 @@ class slot_map {
   /// What those carry that the move itself makes, or waits for. What they call in the slot can't be served before they end.
   [[nodiscard]] std::uint64_t hold_of_move(slot_id slot) const noexcept { return hold_of(slot) | is_of_a_move; }
 
+  /// True where what runs now serves a call for the slot, or is part of a move of any: a move of the slot would wait for it.
+  [[nodiscard]] bool is_asked_by_what_it_waits_for(slot_id slot) const noexcept;
+
   /// Counts the call as under way; or keeps it until the slot is released: then call.released() is called. One that could
   /// only wait for itself is kept and given up at once.
   bool admit(slot_id slot, call_caller& call) noexcept {

@@ -38,7 +38,9 @@ future<> hold_everywhere(service_core& core, slot_id slot, time_point until) {
     if (sealed) co_return;
     ATOLL_SOMETIMES("slots: a call came between the drain and the seal");
     if (sealed.error().code() != status_code::aborted) co_await fail(std::move(sealed).error());
-    co_await surely_everywhere([&core, slot] { core.slots().unseal(slot); });
+    // Also where the move was given up meanwhile: then the next look at what is under way ends it.
+    const auto unseal = [&core, slot] { return surely_everywhere([&core, slot] { core.slots().unseal(slot); }); };
+    co_await or_fail(shielded(unseal));
   }
 }
 
@@ -138,6 +140,12 @@ future<> move_slot(service_core& core, slot_id slot, shard_id to, duration withi
     return make_failed_future(error(status_code::out_of_range, core.name() + " has " +
                                                                    std::to_string(core.slots().count()) +
                                                                    " slots, none is number " + std::to_string(slot)));
+  }
+  if (core.slots().is_asked_by_what_it_waits_for(slot)) {
+    return make_failed_future(
+        error(status_code::failed_precondition,
+              core.name() +
+                  ": a move would wait for itself: it was asked for by a call for the same slot, or by another move"));
   }
   return submit_to(0, [&core, slot, to, within, hand_over] { return move_in_turn(core, slot, to, within, hand_over); });
 }

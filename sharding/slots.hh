@@ -26,6 +26,7 @@
 // that isn't there, `unavailable` where the service is not running on one of the two; what the two functions fail with. After each of
 // them the slot is where it was, with what it had: if import_slot() fails, a copy goes back to import_slot() of the old shard. Where who asked for
 // a move gives up, by deadline or cancellation, it ends while it waits for calls under way; once those have ended, it is finished.
+// A move that would wait for itself, asked for by a call for that slot or from within another move, fails with `failed_precondition`.
 // The two functions take no turn: a service that serves one call at a time may be asked for a slot between two awaits of a call for another
 // one. They, and on_deactivate() of an actor that leaves with its slot, can't call by key into that slot: such a call fails at once with
 // `failed_precondition`. stop() ends the moves that wait and waits for the one under way.

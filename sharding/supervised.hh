@@ -16,11 +16,12 @@
 // those being served are cancelled and waited for, S::stop() is awaited, and the instance destroyed. After a pause, which grows
 // from one failure to the next, a new one is made from the arguments of start(), and its ready() awaited. An instance that fails too
 // often in a row is not made again: the service gives up on that shard, and an application (application.hh) stops. Who gave
-// life_options::on_event is told of each step. The other shards' instances go on.
+// life_options::on_event is told of each step. The other shards' instances go on. Once the service drains or stops, none is made anew.
 // Nobody may hold a reference to such an instance: other services take a ref, not a T&, from start().
 // Shard rules: an instance's, on its shard. Calls of background() work aren't bounded by anyone's deadline.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include <atoll/actors/base/chrono.hh>
@@ -54,7 +55,7 @@ class supervised {
   supervised& operator=(const supervised&) = delete;
 
  private:
-  std::optional<error> why_;
+  std::shared_ptr<std::optional<error>> why_;
   event failed_{"failure of an instance"};
   scope background_;
 };

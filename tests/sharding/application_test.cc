@@ -382,4 +382,130 @@ ATOLL_TEST(application, starts_and_stops_often) {
   }
 }
 
+/// Gets ready after a while.
+class slow_base : counted {
+ public:
+  slow_base() = default;
+  slow_base(const slow_base&) = delete;
+  slow_base& operator=(const slow_base&) = delete;
+  ~slow_base() { EXPECT_EQ(users, 0); }
+  future<> ready() {
+    ++getting_ready;
+    return atoll::sleep(10ms);
+  }
+  static inline std::atomic<int> users = 0;
+  static inline std::atomic<int> getting_ready = 0;
+};
+ATOLL_SERVICE(slow_base, "test.SlowBase");
+
+class on_slow_base : counted {
+ public:
+  using depends_on = dependencies<slow_base>;
+  explicit on_slow_base(slow_base& /*below*/) { ++slow_base::users; }
+  on_slow_base(const on_slow_base&) = delete;
+  on_slow_base& operator=(const on_slow_base&) = delete;
+  ~on_slow_base() { --slow_base::users; }
+};
+ATOLL_SERVICE(on_slow_base, "test.OnSlowBase");
+
+future<int> end_while_an_application_starts(
+    std::unique_ptr<application<decltype(part<on_slow_base>()), decltype(part<slow_base>())>>& app) {
+  app = std::make_unique<application<decltype(part<on_slow_base>()), decltype(part<slow_base>())>>(part<on_slow_base>(),
+                                                                                                   part<slow_base>());
+  slow_base::getting_ready = 0;
+  auto started = app->start();
+  while (slow_base::getting_ready < 2) co_await atoll::yield();
+  co_return 0;  // nobody waits for it
+}
+
+TEST(application, that_starts_when_the_runtime_ends_is_stopped_with_it) {
+  std::unique_ptr<application<decltype(part<on_slow_base>()), decltype(part<slow_base>())>> app;
+  EXPECT_TRUE(atoll::runtime::run({.shards = 2}, [&app] { return end_while_an_application_starts(app); }));
+  EXPECT_EQ(alive, 0);
+  app.reset();
+}
+
+ATOLL_TEST(application, that_is_gone_tells_nobody) {
+  std::optional<future<>> started;
+  {
+    std::vector<std::string> told;
+    application app(part<on_slow_base>(), part<slow_base>());
+    slow_base::getting_ready = 0;
+    started.emplace(app.start({.on_event = into(told)}));
+    while (slow_base::getting_ready < 2) co_await atoll::yield();
+  }
+  EXPECT_EQ((co_await as_result(*std::move(started))).error().code(), status_code::cancelled);
+  EXPECT_EQ(alive, 0);
+}
+
+/// Fails to get ready when another part is asked to stop.
+class hopeless {
+ public:
+  future<> ready() {
+    co_await atoll::sleep(5ms);
+    co_await atoll::fail(status_code::not_found, "never");
+  }
+};
+ATOLL_SERVICE(hopeless, "test.Hopeless");
+
+ATOLL_TEST(application, a_part_that_can_not_start_is_told_also_where_a_stop_came_before) {
+  application app(part<hopeless>());
+  auto started = app.start();
+  co_await app.stop();
+  const auto outcome = co_await as_result(std::move(started));
+  ATOLL_REQUIRE(!outcome);
+  EXPECT_EQ(outcome.error().code(), status_code::not_found);
+}
+
+/// Gives up before the application has started.
+class brittle : public atoll::supervised {
+ public:
+  static constexpr atoll::supervision supervision{.restarts_max = 0};
+  future<> ready() {
+    fail(atoll::error(status_code::data_loss, "broken from the start"));
+    return atoll::make_ready_future();
+  }
+};
+ATOLL_SERVICE(brittle, "test.Brittle");
+
+ATOLL_TEST(application, a_part_that_gives_up_ends_the_start) {
+  application app(part<brittle>(), part<slow_base>(), part<on_slow_base>());
+  const auto started = co_await as_result(app.start());
+  ATOLL_REQUIRE(!started);
+  EXPECT_EQ(started.error().message(), "broken from the start");
+  EXPECT_EQ(alive, 0);
+}
+
+/// Two of these go down together, or not at all: each waits for the other. Described as instances of a template.
+template <int Which>
+class twin {
+ public:
+  future<> drain() { return meet_twin(draining); }
+  future<> stop() { return meet_twin(stopping); }
+  static inline std::atomic<int> draining = 0;
+  static inline std::atomic<int> stopping = 0;
+
+ private:
+  static future<> meet_twin(std::atomic<int>& mine);
+};
+using first_twin = twin<1>;
+using second_twin = twin<2>;
+ATOLL_SERVICE(first_twin, "test.FirstTwin");
+ATOLL_SERVICE(second_twin, "test.SecondTwin");
+
+template <int Which>
+future<> twin<Which>::meet_twin(std::atomic<int>& mine) {
+  const auto& other = &mine == &draining ? twin<3 - Which>::draining : twin<3 - Which>::stopping;
+  ++mine;
+  while (other == 0) co_await atoll::or_fail(atoll::sleep(1ms));
+}
+
+ATOLL_TEST(application, parts_that_need_nothing_of_each_other_go_down_together) {
+  application app(part<first_twin>(), part<second_twin>());
+  co_await app.start();
+  co_await app.stop();
+  EXPECT_EQ(first_twin::stopping, 2);
+  EXPECT_EQ(second_twin::draining, 2);
+}
+
 }  // namespace

@@ -221,6 +221,7 @@ future<load> call_until_refused(atoll::sharded_ref<counted> ref) {
   for (std::uint32_t i = 0; l.refused == 0; ++i) {
     const auto r = co_await as_result(ref.at(i % atoll::shard_count()).next());
     EXPECT_TRUE(r || r.error().code() == status_code::unavailable) << r.error().to_string();
+    EXPECT_TRUE(r || r.error().message().find("test.Counted") != std::string_view::npos) << r.error().to_string();
     ++(r ? l.answered : l.refused);
   }
   co_return l;

@@ -10,10 +10,12 @@
 #include <atoll/actors/future/sleep.hh>
 #include <atoll/actors/memory/shard_memory.hh>
 #include <atoll/sharding/diagnostics.hh>
+#include <atoll/sharding/service_life.hh>
 #include <atoll/sharding/submit.hh>
 #include <atoll/testing/atoll_test.hh>
 
 #include "documented_metrics.hh"
+#include "stderr_capture.hh"
 
 namespace {
 
@@ -340,6 +342,37 @@ ATOLL_TEST(keyed, stop_waits_for_messages_and_has_every_actor_leave) {
   co_await accounts.stop();
 }
 
+ATOLL_TEST(keyed, a_stop_that_is_late_says_nothing_of_actors_that_it_asks_again) {
+  // Of each actor one message is served and others wait; a request to leave stands behind them when the stop is late.
+  const stderr_capture log;
+  atoll::keyed<account> accounts(atoll::life_options{.stop_within = 5ms});
+  co_await accounts.start();
+  std::vector<future<>> calls;
+  for (int i = 0; i < 100; ++i) {
+    const auto one = accounts.at(std::to_string(i % 20));
+    calls.push_back(one.deposit(1).discard_value());
+    calls.push_back(one.wait_for_long());
+    calls.push_back(one.deposit(1).discard_value());
+  }
+  co_await accounts.at("0").within(1ms).read().then_wrapped([](const auto& /*late*/) {});
+  co_await accounts.stop();
+  for (auto& each : calls) {
+    const auto outcome = co_await as_result(std::move(each));
+    if (outcome) continue;
+    EXPECT_EQ(outcome.error().code(), status_code::unavailable);
+    EXPECT_NE(outcome.error().message().find("test.Account is stopping"), std::string_view::npos)
+        << outcome.error().to_string();
+  }
+  EXPECT_EQ(log.text(), "");
+}
+
+ATOLL_TEST(keyed, refs_to_nothing_are_unavailable) {
+  const auto by_all = co_await as_result(atoll::keyed_ref<tally>().at(1).count());
+  EXPECT_EQ(by_all.error().code(), status_code::unavailable);
+  EXPECT_NE(by_all.error().message().find("test.Tally"), std::string_view::npos);
+  EXPECT_EQ((co_await as_result(atoll::actor_ref<tally>().count())).error().code(), status_code::unavailable);
+}
+
 /// Calls others while it comes and goes.
 class busybody : public atoll::actor<busybody, std::string> {
  public:
@@ -441,6 +474,106 @@ ATOLL_TEST(keyed, metrics_tell_about_actors) {
   EXPECT_EQ(sums["atoll_actors_activations_failed_total"], 1);
   EXPECT_EQ(sums["atoll_actors_deactivations_total"], 0);
   co_await accounts.stop();
+}
+
+/// Takes as long to leave as it is told.
+class lingerer : public atoll::actor<lingerer, std::uint64_t> {
+ public:
+  static constexpr atoll::service_options options{.queue = 10};
+  static constexpr std::uint64_t stays = 1;
+  lingerer() { ++alive; }
+  lingerer(const lingerer&) = delete;
+  lingerer& operator=(const lingerer&) = delete;
+  ~lingerer() { --alive; }
+  future<> on_deactivate() {
+    while (key() == stays && !may_go) co_await atoll::or_fail(atoll::sleep(1ms));
+  }
+  future<> poke() { return atoll::make_ready_future(); }
+
+  static inline std::atomic<int> alive = 0;
+  static inline std::atomic<bool> may_go = false;
+};
+ATOLL_SERVICE(lingerer, "test.Lingerer", ATOLL_METHOD(poke));
+
+ATOLL_TEST_ON(keyed, one_that_takes_long_to_leave_keeps_neither_others_nor_its_messages, 1) {
+  lingerer::may_go = false;
+  const stderr_capture log;
+  atoll::keyed<lingerer> all;
+  co_await all.start({.idle_after = 1ms});
+  co_await all.at(lingerer::stays).poke();
+  co_await atoll::sleep(20ms);  // it was asked to leave, and would be again
+  for (std::uint64_t i = 2; i < 500; ++i) co_await all.at(i).poke();
+  co_await until([] { return lingerer::alive == 1; });
+  std::vector<future<>> calls;
+  for (int i = 0; i < 10; ++i) calls.push_back(all.at(lingerer::stays).poke());
+  lingerer::may_go = true;
+  for (auto& each : calls) co_await std::move(each);
+  co_await all.stop();
+  EXPECT_EQ(lingerer::alive, 0);
+  EXPECT_EQ(log.text(), "");
+}
+
+ATOLL_TEST_ON(keyed, a_stop_asks_the_idle_though_one_takes_long_to_leave, 1) {
+  lingerer::may_go = false;
+  atoll::keyed<lingerer> all;
+  co_await all.start();
+  for (std::uint64_t i = 1; i <= 3; ++i) co_await all.at(i).poke();
+  auto stopped = all.stop();
+  co_await until([] { return lingerer::alive == 1; });
+  lingerer::may_go = true;
+  co_await std::move(stopped);
+}
+
+ATOLL_TEST_ON(keyed, hooks_have_a_limit_where_they_are_given_one, 1) {
+  lingerer::may_go = false;
+  atoll::keyed<lingerer> all;
+  co_await all.start({.hook_within = 5ms});
+  co_await all.at(lingerer::stays).poke();
+  co_await all.stop();
+  EXPECT_EQ(lingerer::alive, 0);
+}
+
+/// Works in the background.
+class ticking : public atoll::actor<ticking, int> {
+ public:
+  future<> begin(int for_ms) {
+    EXPECT_TRUE(work_.spawn([this] { return tick_by_calls(); }));
+    return atoll::sleep(std::chrono::milliseconds(for_ms));
+  }
+  future<> tick() {
+    ++ticks;
+    return atoll::make_ready_future();
+  }
+  future<> on_deactivate() { return work_.stop(); }
+
+  static inline std::atomic<int> ticks = 0;
+  static inline std::atomic<int> refused = 0;
+
+ private:
+  future<> tick_by_calls();
+  atoll::scope work_{"ticks"};
+};
+ATOLL_SERVICE(ticking, "test.Ticking", ATOLL_METHOD(begin, for_ms), ATOLL_METHOD(tick));
+
+future<> ticking::tick_by_calls() {
+  while (true) {
+    co_await atoll::or_fail(atoll::sleep(1ms));
+    const auto ticked = co_await as_result(peers().at(key()).tick());
+    if (!ticked && ticked.error().code() == status_code::failed_precondition) ++refused;
+  }
+}
+
+ATOLL_TEST(keyed, background_work_of_an_actor_is_not_that_of_its_first_message) {
+  ticking::ticks = ticking::refused = 0;
+  atoll::keyed<ticking> all;
+  co_await all.start();
+  co_await all.at(1).within(20ms).begin(0);
+  co_await atoll::sleep(30ms);  // its deadline is over
+  const int before = ticking::ticks;
+  co_await until([before] { return ticking::ticks > before + 3; });
+  co_await all.at(2).begin(20);  // messages wait for that, the work does not wait for itself
+  EXPECT_EQ(ticking::refused, 0);
+  co_await all.stop();
 }
 
 }  // namespace

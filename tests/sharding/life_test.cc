@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include <atoll/actors/sync/channel.hh>
+#include <atoll/sharding/application.hh>
 #include <atoll/sharding/keyed.hh>
 #include <atoll/sharding/service_life.hh>
 #include <atoll/sharding/sharded.hh>
@@ -373,6 +374,191 @@ ATOLL_TEST_ON(life, a_start_by_a_caller_that_gives_up_is_not_cut_short, 2) {
   co_await std::move(started);
   EXPECT_EQ(seen.ready, 2);
   co_await services.stop();
+}
+
+ATOLL_TEST(life, a_stop_that_is_told_late_leaves_the_next_start_alone) {
+  seen.ready = seen.drained = seen.stopped = 0;
+  sharded<phased> services;
+  co_await services.start();
+  auto first = services.stop();
+  auto second = services.stop();
+  co_await std::move(first);
+  seen.drained = seen.stopped = 0;
+  co_await services.start();
+  co_await std::move(second);
+  EXPECT_EQ(co_await services.at(1).number(), 7);
+  co_await services.stop();
+  EXPECT_EQ(seen.stopped, 2);
+  EXPECT_EQ(seen.alive, 0);
+}
+
+/// Counts its stops, which take a while.
+class stopped_once {
+ public:
+  explicit stopped_once(bool gets_ready) : gets_ready_(gets_ready) { ++alive; }
+  stopped_once(const stopped_once&) = delete;
+  stopped_once& operator=(const stopped_once&) = delete;
+  ~stopped_once() {
+    EXPECT_TRUE(stopped_);
+    --alive;
+  }
+  future<> ready() {
+    co_await atoll::sleep(2ms);
+    if (!gets_ready_) co_await atoll::fail(status_code::aborted, "not ready");
+  }
+  future<> stop() {
+    ++stops;
+    co_await atoll::sleep(1ms);
+    stopped_ = true;
+  }
+  static inline std::atomic<int> alive = 0;
+  static inline std::atomic<int> stops = 0;
+
+ private:
+  bool gets_ready_;
+  bool stopped_ = false;
+};
+ATOLL_SERVICE(stopped_once, "test.StoppedOnce");
+
+ATOLL_TEST(life, however_many_stop_it_while_it_starts_it_stops_once) {
+  for (const bool gets_ready : {true, false}) {
+    stopped_once::stops = 0;
+    sharded<stopped_once> services;
+    auto started = services.start(gets_ready);
+    auto first = services.stop();
+    auto second = services.stop();
+    EXPECT_EQ(static_cast<bool>(co_await as_result(std::move(started))), gets_ready);
+    co_await std::move(first);
+    co_await std::move(second);
+    EXPECT_EQ(stopped_once::stops, 2);
+    EXPECT_EQ(stopped_once::alive, 0);
+  }
+}
+
+/// Calls all its peers from stop(), late on one shard.
+class clinger : public atoll::peering<clinger> {
+ public:
+  future<> stop();
+  future<int> number() const { return atoll::make_ready_future<int>(7); }
+  static inline std::atomic<int> stopped = 0;
+  static inline std::atomic<int> answers = 0;
+};
+ATOLL_SERVICE(clinger, "test.Clinger", ATOLL_METHOD(number));
+
+future<> clinger::stop() {
+  const int others = static_cast<int>(atoll::shard_count()) - 1;
+  while (atoll::this_shard_id() == 0 && stopped < others) co_await atoll::or_fail(atoll::sleep(1ms));
+  for (shard_id s = 0; s < atoll::shard_count(); ++s) {
+    if (co_await peers().at(s).number() == 7) ++answers;
+  }
+  ++stopped;
+}
+
+ATOLL_TEST_ON(life, peers_answer_until_all_have_stopped, 3) {
+  clinger::stopped = clinger::answers = 0;
+  sharded<clinger> services;
+  co_await services.start();
+  co_await services.stop();
+  EXPECT_EQ(clinger::answers, 9);
+}
+
+ATOLL_TEST(life, who_is_told_that_a_service_gave_up_may_drop_it) {
+  begin_anew(2);
+  std::string last;
+  std::unique_ptr<sharded<fragile>> services;
+  const auto drop = [&services, &last, word = std::string(100, 'x')](const service_event& e) {
+    if (e.what != service_change::gave_up) return;
+    services.reset();
+    last = word;
+  };
+  services = std::make_unique<sharded<fragile>>(atoll::life_options{.on_event = drop});
+  co_await services->start(5);
+  co_await services->at(1).break_down();
+  while (services != nullptr) co_await atoll::sleep(1ms);
+  EXPECT_EQ(last, std::string(100, 'x'));
+}
+
+ATOLL_TEST(life, what_fails_while_its_service_stops_is_seen_by_nobody_too_late) {
+  for (int i = 0; i < 300; ++i) {
+    begin_anew(1000);
+    sharded<fragile> services;
+    co_await services.start(5);
+    auto broken = services.at(static_cast<shard_id>(i) % 2).break_down();
+    for (int yields = 0; yields < i % 6; ++yields) co_await atoll::yield();
+    co_await services.stop();
+    static_cast<void>(co_await as_result(std::move(broken)));
+    EXPECT_EQ(fragile::made, fragile::gone);
+  }
+}
+
+ATOLL_TEST(singleton, that_runs_stays_where_it_is_though_it_is_asked_to_start_elsewhere) {
+  atoll::singleton<waiter> service;
+  co_await service.start_on(0, waiter::in::nothing, shard_id{0});
+  EXPECT_FALSE(co_await as_result(service.start_on(1, waiter::in::nothing, shard_id{0})));
+  co_await service.ref().serve();
+  co_await service.stop();
+}
+
+/// Whose drain takes a while, in which it must not go.
+class drainer : public atoll::supervised {
+ public:
+  static constexpr atoll::supervision supervision{.first_pause = 1ms};
+  drainer() { ++alive; }
+  drainer(const drainer&) = delete;
+  drainer& operator=(const drainer&) = delete;
+  ~drainer() {
+    EXPECT_FALSE(draining_);
+    --alive;
+  }
+  future<> drain() {
+    draining_ = true;
+    ++drains;
+    co_await atoll::sleep(5ms);
+    draining_ = false;
+  }
+  future<> break_down() {
+    fail(atoll::error(status_code::data_loss, "broken"));
+    return atoll::make_ready_future();
+  }
+  static inline std::atomic<int> alive = 0;
+  static inline std::atomic<int> drains = 0;
+
+ private:
+  bool draining_ = false;
+};
+ATOLL_SERVICE(drainer, "test.Drainer", ATOLL_METHOD(break_down));
+
+ATOLL_TEST(life, nothing_is_destroyed_under_a_drain) {
+  for (const int which : {0, 1}) {
+    drainer::drains = 0;
+    atoll::application app(atoll::part<drainer>());
+    co_await app.start();
+    auto stopped = app.stop();
+    while (drainer::drains < 2) co_await atoll::yield();
+    if (which == 0) co_await app.get<drainer>().at(1).break_down();
+    if (which == 1) co_await app.get<drainer>().stop();
+    co_await std::move(stopped);
+    EXPECT_EQ(drainer::drains, 2);
+    EXPECT_EQ(drainer::alive, 0);
+  }
+}
+
+future<int> drop_an_application_that_drains() {
+  drainer::drains = 0;
+  std::optional<future<>> stopped;
+  {
+    atoll::application app(atoll::part<drainer>());
+    co_await app.start();
+    stopped.emplace(app.stop());
+    while (drainer::drains < 2) co_await atoll::yield();
+  }
+  stopped.reset();
+  co_return 0;  // the runtime stops what is left
+}
+
+TEST(life, nothing_is_destroyed_under_a_drain_at_the_end_of_the_runtime) {
+  EXPECT_TRUE(atoll::runtime::run({.shards = 2}, &drop_an_application_that_drains));
+  EXPECT_EQ(drainer::alive, 0);
 }
 
 }  // namespace

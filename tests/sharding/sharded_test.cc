@@ -6,6 +6,8 @@
 #include <memory>
 #include <numeric>
 
+#include <gmock/gmock.h>
+
 #include <atoll/sharding/outbox.hh>
 #include <atoll/testing/atoll_test.hh>
 
@@ -132,6 +134,30 @@ ATOLL_TEST(sharded, that_nobody_has_started_is_unavailable_in_each_way_of_callin
   EXPECT_EQ((co_await as_result(counters.add("hits", 1))).error().code(), status_code::unavailable);
   EXPECT_EQ((co_await as_result(counters.map(&counter::where))).error().code(), status_code::unavailable);
   EXPECT_EQ((co_await as_result(counters.on_all(&counter::where))).error().code(), status_code::unavailable);
+}
+
+atoll::sharded<counter> made_before_any_runtime;
+
+ATOLL_TEST(sharded, that_was_made_before_the_runtime_is_unavailable_until_it_has_started) {
+  auto& counters = made_before_any_runtime;
+  const auto expect_refused = [](const auto& outcome) {
+    const std::string why = outcome ? "" : outcome.error().to_string();
+    EXPECT_THAT(why, ::testing::AllOf(::testing::HasSubstr("unavailable"), ::testing::HasSubstr("demo.v1.Counter")));
+  };
+  expect_refused(co_await as_result(counters.at(1).where()));
+  expect_refused(co_await as_result(counters.add("hits", 1)));
+  expect_refused(co_await as_result(counters.map(&counter::where)));
+  co_await counters.start();
+  EXPECT_EQ(co_await counters.at(1).where(), 1U);
+  co_await counters.stop();
+}
+
+ATOLL_TEST(sharded, refs_to_nothing_are_unavailable) {
+  const atoll::sharded_ref<counter> of_all;
+  EXPECT_EQ((co_await as_result(of_all.at(1).where())).error().code(), status_code::unavailable);
+  EXPECT_EQ((co_await as_result(of_all.add("hits", 1))).error().code(), status_code::unavailable);
+  EXPECT_EQ((co_await as_result(of_all.on_all(&counter::where))).error().code(), status_code::unavailable);
+  EXPECT_EQ((co_await as_result(atoll::shard_ref<counter>().where())).error().code(), status_code::unavailable);
 }
 
 ATOLL_TEST(sharded, can_not_be_started_twice) {

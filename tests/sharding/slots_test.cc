@@ -577,4 +577,96 @@ ATOLL_TEST_ON(slots, the_actors_of_a_slot_leave_and_are_activated_anew_where_it_
   co_await tallies.stop();
 }
 
+/// Has one-way calls made for the slot that come between the drain and the seal.
+class noter : public atoll::peering<noter> {
+ public:
+  static constexpr atoll::service_options options{.slots = 4};
+  future<> put(int key);
+  future<> note(int /*key*/) { return atoll::sleep(std::chrono::microseconds(100)); }
+};
+ATOLL_SERVICE(noter, "test.Noter", ATOLL_METHOD(put, key(key)), ATOLL_METHOD_WITH((.one_way = true), note, key(key)));
+
+future<> noter::put(int key) {
+  co_await atoll::sleep(std::chrono::microseconds(20));
+  co_await peers().note(key);
+}
+
+future<> put_until(atoll::sharded_ref<noter> noters, int key, const bool& over) {
+  while (!over) {
+    static_cast<void>(co_await as_result(noters.put(key)));
+    co_await atoll::yield();
+  }
+}
+
+ATOLL_TEST_ON(slots, a_move_that_is_given_up_at_any_moment_ends, 2) {
+  for (int round = 0; round < 200; ++round) {
+    bool over = false;
+    sharded<noter> noters;
+    co_await noters.start();
+    const auto slots = noters.slots();
+    int key = 0;
+    while (slots.owner(slots.of(key)) != 1) ++key;
+    std::vector<future<>> putting;
+    for (int i = 0; i < 3; ++i) putting.push_back(put_until(noters.ref(), key, over));
+    atoll::cancel_source mover;
+    auto moved = mover.run([&] { return slots.move(slots.of(key), 0); });
+    co_await atoll::sleep(std::chrono::microseconds(atoll::this_shard().random.below(400)));
+    if (round % 2 == 0) {
+      mover.cancel();
+      static_cast<void>(co_await as_result(std::move(moved)));
+      co_await noters.put(key);  // it is served
+      co_await noters.stop();
+    } else {
+      co_await noters.stop();
+      static_cast<void>(co_await as_result(std::move(moved)));
+    }
+    over = true;
+    for (auto& each : putting) co_await std::move(each);
+  }
+}
+
+/// Moves slots from within moves, and from calls for them.
+class restless : public atoll::peering<restless> {
+ public:
+  static constexpr atoll::service_options options{.slots = 8};
+  future<int> export_slot(slot_id slot);
+  future<> import_slot(slot_id /*slot*/, int /*nothing*/) { return atoll::make_ready_future(); }
+  future<> move_own(int key);
+  future<> move_another(int key);
+
+  static inline std::atomic<int> refused = 0;
+
+ private:
+  [[nodiscard]] future<> move_away(slot_id slot) const;
+};
+ATOLL_SERVICE(restless, "test.Restless", ATOLL_METHOD(move_own, key(key)), ATOLL_METHOD(move_another, key(key)));
+
+future<> restless::move_away(slot_id slot) const {
+  const auto slots = peers().slots();
+  return slots.move(slot, 1 - slots.owner(slot));
+}
+future<int> restless::export_slot(slot_id slot) {
+  const auto moved = co_await as_result(move_away((slot + 1) % 8));
+  if (!moved && moved.error().code() == status_code::failed_precondition) ++refused;
+  co_return 0;
+}
+future<> restless::move_own(int key) { return move_away(atoll::slot_of<restless>(key)); }
+future<> restless::move_another(int key) { return move_away((atoll::slot_of<restless>(key) + 1) % 8); }
+
+ATOLL_TEST_ON(slots, a_move_that_would_wait_for_itself_is_refused, 2) {
+  restless::refused = 0;
+  sharded<restless> all;
+  co_await all.start();
+  const auto own = co_await as_result(all.move_own(1));
+  ATOLL_REQUIRE(!own);
+  EXPECT_EQ(own.error().code(), status_code::failed_precondition) << own.error().to_string();
+  EXPECT_EQ(restless::refused, 0);
+  const auto slots = all.slots();
+  co_await slots.move(0, 1 - slots.owner(0));
+  EXPECT_EQ(restless::refused, 1);
+  co_await all.move_another(1);
+  EXPECT_EQ(restless::refused, 2);
+  co_await all.stop();
+}
+
 }  // namespace

@@ -102,6 +102,15 @@ class source {
     co_await atoll::sleep(1ms);
     co_return 7;
   }
+  /// Reads one, says that it reads no more, and serves on until the producer has ended.
+  future<> ends_early(int how, stream<int> values) {
+    co_await values.next();
+    while (seen::yielded < 2) co_await atoll::or_fail(atoll::sleep(1ms));
+    if (how == 0) values.cancel(error(status_code::aborted, "enough"));
+    if (how == 1) co_await values.close();
+    if (how == 2) const auto gone = std::move(values);
+    while (seen::running > 0) co_await atoll::or_fail(atoll::sleep(1ms));
+  }
   future<> reads_later(stream<int> values) {
     later_.spawn(&source::read, std::move(values));
     return atoll::make_ready_future();
@@ -143,8 +152,8 @@ ATOLL_SERVICE(source, "test.Source", ATOLL_METHOD(count, to), ATOLL_METHOD(words
               ATOLL_METHOD(fails_after, values), ATOLL_METHOD(throws_before_it_streams), ATOLL_METHOD(waits),
               ATOLL_METHOD(until_stop), ATOLL_METHOD(tell, value), ATOLL_METHOD(deadline), ATOLL_METHOD(sum, values),
               ATOLL_METHOD(sum_of_first, how_many, values), ATOLL_METHOD(drops, values),
-              ATOLL_METHOD(reads_later, values), ATOLL_METHOD(doubled, values), ATOLL_METHOD(echo_two, values),
-              ATOLL_METHOD(answer));
+              ATOLL_METHOD(ends_early, how, values), ATOLL_METHOD(reads_later, values), ATOLL_METHOD(doubled, values),
+              ATOLL_METHOD(echo_two, values), ATOLL_METHOD(answer));
 
 stream<int> numbers(int from, int to) {
   const seen::running_mark mark;
@@ -403,6 +412,58 @@ ATOLL_TEST(streams, as_arguments_end_with_the_call) {
     const auto late = co_await as_result(sources.at(at).within(10ms).sum(numbers(0, 1'000'000'000)));
     EXPECT_EQ(late.error().code(), status_code::deadline_exceeded);
     EXPECT_EQ(seen::running, 0);
+  }
+  co_await sources.stop();
+}
+
+stream<int> numbers_and_a_pause() {
+  const seen::running_mark mark;
+  for (int i = 0; i < 2; ++i) {
+    ++seen::yielded;
+    co_yield i;
+  }
+  co_await atoll::or_fail(atoll::sleep(1h));
+}
+
+ATOLL_TEST(streams, as_arguments_that_are_read_no_more_end_their_producer_though_the_call_goes_on) {
+  sharded<source> sources;
+  co_await sources.start();
+  for (const auto at : near_and_far) {
+    for (const int how : {0, 1, 2}) {
+      for (const bool pauses : {false, true}) {
+        seen::clear();
+        auto values = pauses ? numbers_and_a_pause() : numbers(0, 1'000'000'000);
+        co_await sources.at(at).within(20s).ends_early(how, std::move(values));
+        EXPECT_EQ(seen::running, 0);
+      }
+    }
+  }
+  co_await sources.stop();
+}
+
+/// f() where the stack is so nearly used up that coroutines begin as tasks of their own.
+template <class F>
+[[gnu::noinline]] auto deep_down(F f) -> decltype(f()) {
+  std::array<volatile char, 2048> some{};
+  if (atoll::detail::stack_address() <= atoll::this_shard().stack_floor) return f();
+  auto made = deep_down(f);
+  some[1] = some[0];
+  return made;
+}
+
+ATOLL_TEST(streams, as_arguments_outlive_calls_that_end_before_their_producer_begins) {
+  sharded<source> sources;
+  sharded<source> stopped;
+  co_await sources.start();
+  for (int i = 0; i < 20; ++i) {
+    for (const auto at : near_and_far) {
+      const auto late = [&] { return sources.at(at).within(0ns).sum(numbers(0, 10)); };
+      const auto nowhere = [&] { return stopped.at(at).sum(numbers(0, 10)); };
+      const auto unread = [&] { return sources.at(at).sum_of_first(0, numbers(0, 100'000)); };
+      EXPECT_EQ((co_await as_result(deep_down(late))).error().code(), status_code::deadline_exceeded);
+      EXPECT_EQ((co_await as_result(deep_down(nowhere))).error().code(), status_code::unavailable);
+      EXPECT_EQ(co_await deep_down(unread), 0);
+    }
   }
   co_await sources.stop();
 }
