@@ -17,7 +17,8 @@
 //   co_await app.stop();                    // shop, then store and ids
 //
 // Or `co_await app.run()`: starts, waits for SIGINT or SIGTERM, and stops.
-// A part is a service S, which runs as sharded<S>, or a singleton<S> or keyed<A>; what part() is given follows, in the
+// A part is a service S, which runs as sharded<S>, or a singleton<S> or keyed<A>, or something that is startable: a cluster_of<S...>
+// (rpc/cluster_part.hh), a gateway_of<S...> (services/gateway/gateway_part.hh), or a class of your own; what part() is given follows, in the
 // constructor, what the service depends on, as what start_arguments.hh makes of its ref. (For keyed<A>, keyed_options may come first.)
 // A dependency that is no part, and dependencies in a circle, don't compile.
 // start(): each part as soon as those it depends on are ready. If one fails, no other begins, and those that have started are stopped.
@@ -28,6 +29,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <tuple>
@@ -45,12 +47,27 @@ namespace atoll_root::atoll {
 template <class... S>
 struct dependencies {};
 
+/// What is no service but starts and stops with an application; there is one of it, on the application's shard. It may have depends_on.
+template <class P>
+concept startable = requires(P& part) {
+  { P::part_name } -> std::convertible_to<std::string_view>;
+  /// Beside start(refs of what it depends on..., what part() was given...). Also called where that failed; may be followed by another.
+  { part.stop() } -> std::same_as<future<>>;
+  /// What those that depend on it are given. REQUIRES: started.
+  part.ref();
+};
+
 namespace detail {
 
 template <class P>
 struct part_kind {
   using service = P;
   using container = sharded<P>;
+};
+template <startable P>
+struct part_kind<P> {
+  using service = P;
+  using container = P;
 };
 template <class S>
 struct part_kind<sharded<S>> : part_kind<S> {};
@@ -222,23 +239,52 @@ struct application<Parts...>::owned {
     (add<I>(), ...);
   }
   template <std::size_t I>
+  using service_at = typename std::tuple_element_t<I, std::tuple<Parts...>>::service;
+
+  template <std::size_t I>
   void add() {
-    auto& host = detail::host_access::of(std::get<I>(containers));
-    using service = typename std::tuple_element_t<I, std::tuple<Parts...>>::service;
-    application_phases::part part{
-        .name = service_description<service>::name,
-        .start =
-            [this, &host](const life_options& options) {
-              host.set_options(options);
-              return start_part<I>(std::type_identity<typename detail::needs_of<service>::type>{});
-            },
-        .drain = [&host] { return host.drain(); },
-        .stop = [&host] { return host.stop(); },
-        .runs = [&host] { return host.runs(); }};
+    auto part = [this] {
+      if constexpr (startable<service_at<I>>) {
+        return part_of_startable<I>();
+      } else {
+        return part_of_service<I>();
+      }
+    }();
     for (std::size_t n = 0; n < graph::size; ++n) {
       if (graph::needs[I][n]) part.needs.push_back(n);
     }
     phases.add(std::move(part));
+  }
+  template <std::size_t I>
+  application_phases::part part_of_service() {
+    auto& host = detail::host_access::of(std::get<I>(containers));
+    return {.name = service_description<service_at<I>>::name,
+            .start =
+                [this, &host](const life_options& options) {
+                  host.set_options(options);
+                  return start_part<I>();
+                },
+            .drain = [&host] { return host.drain(); },
+            .stop = [&host] { return host.stop(); },
+            .runs = [&host] { return host.runs(); }};
+  }
+  template <std::size_t I>
+  application_phases::part part_of_startable() {
+    started_part& its = startables[I];
+    its.name = service_at<I>::part_name;
+    its.stop = [this] { return std::get<I>(containers).stop(); };
+    return {.name = its.name,
+            .start =
+                [this, &its](life_options options) {
+                  return started_part::start(its, std::move(options), [this] { return start_part<I>(); });
+                },
+            .drain = [] { return make_ready_future(); },
+            .stop = [&its] { return started_part::stop_and_tell(its); },
+            .runs = [&its] { return its.runs; }};
+  }
+  template <std::size_t I>
+  future<> start_part() {
+    return start_part<I>(std::type_identity<typename detail::needs_of<service_at<I>>::type>{});
   }
   template <std::size_t I, class... Needed>
   future<> start_part(std::type_identity<dependencies<Needed...>>) {
@@ -264,6 +310,7 @@ struct application<Parts...>::owned {
 
   std::tuple<Parts...> parts;
   std::tuple<typename Parts::container...> containers;
+  std::array<started_part, sizeof...(Parts)> startables;  // by part; unused where it is a service
   application_phases phases;
 };
 

@@ -100,6 +100,42 @@ class application_phases::phase {
   bool wants_memory_ = false;
 };
 
+future<> started_part::start(started_part& self, life_options options, std::function<future<>()> begin) {
+  self.runs = true;
+  self.on_event_ = std::move(options.on_event);
+  const time_point until = saturating_add(mono_now(), options.ready_within);
+  auto started = co_await as_result(with_context({.deadline = until}, std::move(begin)));
+  if (started) {
+    self.tell(service_change::started);
+    co_return;
+  }
+  while (self.runs) {
+    const auto undo = [&self] { return stop_and_tell(self); };
+    static_cast<void>(co_await as_result(detail::invoke_safely(undo)));
+    if (self.runs) co_await yield();  // no memory
+  }
+  co_await fail(std::move(started).error());
+}
+
+future<> started_part::stop_and_tell(started_part& self) {
+  if (!self.runs) co_return;
+  self.tell(service_change::stopping);
+  const auto end = [&self] { return with_context({}, self.stop); };
+  auto stopped = co_await as_result(detail::invoke_safely(end));
+  if (!stopped && stopped.error().code() == status_code::resource_exhausted) co_await fail(std::move(stopped).error());
+  self.runs = false;
+  self.tell(service_change::stopped);
+  if (!stopped) co_await fail(std::move(stopped).error());
+}
+
+void started_part::tell(service_change what) const noexcept {
+  try {
+    on_event_({.service = name, .what = what});
+  } catch (...) {
+    log_error("part {}: on_event threw", name);
+  }
+}
+
 void application_phases::on_event(const service_event& event) {
   if (event.what == service_change::gave_up && !gave_up_) {
     gave_up_ = *event.why;
@@ -167,7 +203,9 @@ future<> application_phases::start_in_order(kept self, application_options optio
     co_return;
   }
   if (started && self->gave_up_) started = *self->gave_up_;
-  if (started) started = error(status_code::cancelled, "the application was stopped while it started");
+  // A limit that passed while it was asked to stop is no failure of its own.
+  if (started || (self->asked_to_stop_ && started.error().code() == status_code::deadline_exceeded))
+    started = error(status_code::cancelled, "the application was stopped while it started");
   while (true) {
     const auto stop = [&self] { return stop_in_order(self); };
     auto stopped = detail::invoke_safely(stop);

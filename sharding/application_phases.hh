@@ -19,6 +19,21 @@
 
 namespace atoll_root::atoll {
 
+/// A part that is no service, for application.
+struct started_part {
+  /// `begin` is bounded by ready_within; where it fails, the part is stopped.
+  static future<> start(started_part& self, life_options options, std::function<future<>()> begin);
+  static future<> stop_and_tell(started_part& self);
+
+  std::string_view name;
+  std::function<future<>()> stop{};
+  bool runs = false;
+
+ private:
+  void tell(service_change what) const noexcept;
+  std::function<void(const service_event&)> on_event_{};
+};
+
 /// How the parts of an application live.
 struct application_options {
   duration ready_within = std::chrono::seconds(60);  // as of life_options, for each part

@@ -7,8 +7,9 @@
 //   template <> inline constexpr bool atoll::enable_sendable<my_value> = true;   // opt in: it owns all it has
 //
 // Owning values may: numbers, enums, strings, `bytes`, buffers and chains of them, containers (with the standard library's own
-// comparisons, hashers and allocators), optionals, pairs, tuples, variants and unique_ptrs of such, chrono types, errors, structs described
-// with ATOLL_MESSAGE, messages that protoc made, and what opted in.
+// comparisons, hashers and allocators), optionals, pairs, tuples, variants and unique_ptrs of such, durations and time points, the
+// calendar's types (with sharding/calendar.hh), socket addresses, errors, structs described with ATOLL_MESSAGE, messages that protoc made,
+// and what opted in.
 // A buffer that goes to another shard, wherever of these it is in an argument, a result or a stream's value, is detached there and then: what
 // shares its bytes, or is attached to it, stays, and it becomes a copy. One without is the block itself. What opted in is not looked into.
 // Where none can be detached it does not travel: in sets, the keys of maps, arrays of a unique_ptr, the arguments of start() and states of slots.
@@ -30,6 +31,7 @@
 #include <atoll/actors/base/bytes.hh>
 #include <atoll/actors/base/chrono.hh>
 #include <atoll/actors/base/result.hh>
+#include <atoll/actors/io/address.hh>
 #include <atoll/sharding/message.hh>
 
 namespace google::protobuf {
@@ -85,6 +87,8 @@ template <class R, class P>
 struct is_sendable<std::chrono::duration<R, P>> : std::true_type {};
 template <class C, class D>
 struct is_sendable<std::chrono::time_point<C, D>> : std::true_type {};
+template <>
+struct is_sendable<socket_address> : std::true_type {};
 template <>
 struct is_sendable<buffer> : std::true_type {};
 template <>

@@ -7,13 +7,18 @@
 #include <cstdio>
 
 #include <atoll/actors/base/log.hh>
-#include <atoll/services/gateway/gateway.hh>
+#include <atoll/actors/sync/scope.hh>
+#include <atoll/services/gateway/gateway_part.hh>
 #include <atoll/services/gateway/proto_file.hh>
 #include <atoll/sharding/app.hh>
+#include <atoll/sharding/application.hh>
 
 #include "word_count.hh"
 
 namespace {
+
+using here = wordcount::tally_node;
+using front = atoll::services::gateway_of<wordcount::word_count>;
 
 struct settings {
   atoll::node_id node = 1;
@@ -22,44 +27,32 @@ struct settings {
   bool print_proto = false;
 };
 
-atoll::future<> say_when_ready(atoll::cluster_ref cluster, atoll::node_id node, std::string gateway) {
-  co_await cluster.all_up();
-  std::printf("node %u ready: gateway %s\n", node, gateway.c_str());
-  std::fflush(stdout);
-}
-
-class node {
+/// Says when all nodes are there, and where this one is to be found.
+class announcer {
  public:
-  node(atoll::node_id id, std::vector<atoll::peer> peers, atoll::socket_address gateway)
-      : id_(id), cluster_({.self = id, .peers = std::move(peers)}), gateway_({.address = std::move(gateway)}) {}
+  using depends_on = atoll::dependencies<here, front>;
+  announcer(atoll::cluster_ref cluster, atoll::socket_address gateway, atoll::node_id self)
+      : cluster_(cluster), gateway_(std::move(gateway)), self_(self) {}
 
-  atoll::future<> start() {
-    co_await cluster_.start();
-    co_await tallies_.start();
-    co_await cluster_.serve(tallies_.ref());
-    co_await counts_.start(cluster_.ref_to_self());
-    gateway_.expose(counts_.ref()).value();
-    co_await gateway_.start();
-    background_.spawn(&say_when_ready, cluster_.ref_to_self(), id_, gateway_.address().to_string());
+  atoll::future<> ready() {
+    background_.spawn([this] { return announce(); });
+    return atoll::make_ready_future();
   }
-
-  /// Also of a node that did not start, or not all of it.
-  atoll::future<> stop() {
-    co_await gateway_.stop();  // first the callers, then what they call
-    co_await cluster_.stop();
-    co_await background_.close();
-    co_await counts_.stop();
-    co_await tallies_.stop();
-  }
+  atoll::future<> stop() { return background_.stop(); }
 
  private:
-  atoll::node_id id_;
-  atoll::cluster cluster_;
-  atoll::sharded<wordcount::tally> tallies_;
-  atoll::sharded<wordcount::word_count> counts_;
-  atoll::services::gateway gateway_;
-  atoll::scope background_{"wordcount"};
+  atoll::future<> announce() {
+    co_await cluster_.all_up();
+    std::printf("node %u ready: gateway %s\n", self_, gateway_.to_string().c_str());
+    std::fflush(stdout);
+  }
+
+  atoll::cluster_ref cluster_;
+  atoll::socket_address gateway_;
+  atoll::node_id self_;
+  atoll::scope background_{"announcer"};
 };
+ATOLL_SERVICE(announcer, "wordcount.v1.Announcer");
 
 atoll::future<int> run_node(const settings& wanted) {
   auto peers = atoll::static_peers(wanted.peers);
@@ -67,11 +60,12 @@ atoll::future<int> run_node(const settings& wanted) {
   auto gateway = atoll::socket_address::parse(wanted.gateway);
   if (!gateway) co_return gateway.error();
 
-  node here(wanted.node, *std::move(peers), *std::move(gateway));
-  auto started = co_await atoll::as_result(here.start());
-  if (started) co_await atoll::stop_signal();
-  co_await here.stop();
-  if (!started) co_return started.error();
+  atoll::application app(
+      atoll::part<wordcount::tally>(), atoll::part<wordcount::word_count>(),
+      atoll::part<wordcount::tally_node>(atoll::cluster_options{.self = wanted.node, .peers = *std::move(peers)}),
+      atoll::part<front>(atoll::services::gateway_options{.address = *std::move(gateway)}),
+      atoll::part<atoll::singleton<announcer>>(wanted.node));
+  co_await app.run();
   atoll::log_info("node {} stopped", wanted.node);
   co_return 0;
 }

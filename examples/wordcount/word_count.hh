@@ -5,6 +5,8 @@
 // cluster that owns the word, and answers questions by asking all of them.
 #pragma once
 
+#include <atoll/rpc/cluster_part.hh>
+
 #include "tally.hh"
 
 namespace wordcount {
@@ -17,8 +19,12 @@ struct owner_totals {
 };
 ATOLL_MESSAGE(owner_totals, node, shard, owned);
 
+/// This process, as one that serves its tallies to the others.
+using tally_node = atoll::cluster_of<tally>;
+
 class word_count {
  public:
+  using depends_on = atoll::dependencies<tally_node>;
   explicit word_count(atoll::cluster_ref cluster) : cluster_(cluster) {}
 
   /// Counts the words of some lines; returns how many. No word may lie across two lines or be longer than

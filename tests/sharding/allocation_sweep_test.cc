@@ -69,12 +69,16 @@ class streamer {
       ++n;
     }
   }
+  atoll::future<std::string> first(atoll::stream<std::string> values) {
+    const auto next = co_await atoll::or_fail(values.next());
+    co_return next.value_or("");
+  }
   atoll::stream<std::string> echo(atoll::stream<std::string> values) {
     while (auto next = co_await values.next()) co_yield std::move(*next);
   }
 };
 ATOLL_SERVICE(streamer, "test.v1.Streamer", ATOLL_METHOD(texts, how_many), ATOLL_METHOD(count, values),
-              ATOLL_METHOD(echo, values));
+              ATOLL_METHOD(first, values), ATOLL_METHOD(echo, values));
 
 /// Has a page, and takes others.
 class library {
@@ -495,6 +499,29 @@ ATOLL_TEST(allocation_sweep, streams_of_calls) {
       const sweep_options options{.failures = 1, .shard = failing, .keeps_blocks = true};
       const auto runs = co_await for_each_allocation_failure(body, options);
       EXPECT_GT(runs, 0U) << "service on " << at << ", failures on " << failing;
+    }
+  }
+  co_await all.stop();
+}
+
+/// Waits for ever behind its first value: whoever takes it has to end it.
+atoll::stream<std::string> one_and_no_end() {
+  co_yield text();
+  co_await or_fail(atoll::sleep(std::chrono::hours(1)));
+}
+
+future<> give_a_stream_without_end(atoll::sharded<streamer>& all, atoll::shard_id at) {
+  EXPECT_EQ((co_await or_fail(all.at(at).first(one_and_no_end()))).size(), 100U);
+}
+
+ATOLL_TEST(allocation_sweep, streams_without_end_as_arguments) {
+  atoll::sharded<streamer> all;
+  co_await all.start();
+  for (const atoll::shard_id at : {0U, 1U}) {
+    const auto body = [&all, at] { return give_a_stream_without_end(all, at); };
+    for (const std::uint32_t failing : {0U, 1U}) {
+      const sweep_options options{.failures = 1, .shard = failing, .keeps_blocks = true};
+      EXPECT_GT(co_await for_each_allocation_failure(body, options), 0U) << at << ' ' << failing;
     }
   }
   co_await all.stop();

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <atoll/actors/memory/buffer.hh>
+#include <atoll/sharding/calendar.hh>
 
 #include "counter.hh"
 
@@ -41,6 +42,9 @@ static_assert(sendable<int> && sendable<double> && sendable<colour> && sendable<
 static_assert(sendable<std::vector<std::map<std::string, std::optional<int>>>>);
 static_assert(sendable<std::unique_ptr<std::string>> && sendable<std::variant<std::monostate, int, std::string>>);
 static_assert(sendable<std::tuple<int, std::pair<std::string, std::chrono::seconds>>>);
+static_assert(sendable<std::chrono::sys_seconds> && sendable<std::chrono::year_month_day>);
+static_assert(sendable<std::optional<std::chrono::weekday>> && sendable<std::chrono::hh_mm_ss<std::chrono::seconds>>);
+static_assert(sendable<atoll::socket_address>);
 static_assert(sendable<demo::hit> && sendable<atoll::error> && sendable<trusted>);
 static_assert(sendable<atoll::shard_ref<demo::counter>> && sendable<atoll::sharded_ref<demo::counter>>);
 
