@@ -120,9 +120,20 @@ struct dependency_graph {
     return at;
   }();
 
+  template <class... Needed>
+  static constexpr bool has_all(std::type_identity<dependencies<Needed...>>) {
+    return ((index_of<Needed> < size) && ...);
+  }
+  static constexpr bool complete = (has_all(std::type_identity<typename needs_of<S>::type>{}) && ...);
+  template <class Of, class... Needed>
+  static constexpr bool check_parts(std::type_identity<dependencies<Needed...>>) {
+    static_cast<void>(std::tuple<needs_a_part<Of, Needed, index_of<Needed> != size>...>());
+    return true;
+  }
+  static_assert((check_parts<S>(std::type_identity<typename needs_of<S>::type>{}) && ...));
+
   template <class Of, class... Needed>
   static constexpr row row_of(std::type_identity<dependencies<Needed...>>) {
-    static_cast<void>(std::tuple<needs_a_part<Of, Needed, index_of<Needed> != size>...>());
     row all{};
     ((index_of<Needed> < size ? void(all[index_of<Needed>] = true) : void()), ...);
     return all;
@@ -241,6 +252,10 @@ struct application<Parts...>::owned {
   template <std::size_t I>
   using service_at = typename std::tuple_element_t<I, std::tuple<Parts...>>::service;
 
+  template <std::size_t I>
+  void add()
+    requires(!graph::complete)
+  {}  // that has been said
   template <std::size_t I>
   void add() {
     auto part = [this] {

@@ -81,6 +81,12 @@ struct method_signature<R (S::*)(A...) noexcept> : method_signature<R (S::*)(A..
 template <class S, class R, class... A>
 struct method_signature<R (S::*)(A...) const noexcept> : method_signature<R (S::*)(A...)> {};
 
+/// What a call is where there can be none: anything.
+struct no_call {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor)
+};
+
 /// Fails to compile, naming the type and the method, where a T may not travel in a message.
 template <class T, class Method>
 struct require_sendable {
@@ -186,6 +192,10 @@ struct method_traits {
   static_assert(options.concurrency != 0 || options.queue == queue_default,
                 "queue is for methods with a concurrency of their own: it says how many calls wait for it");
   static_assert(!options.per_key || options.concurrency != 0, "per_key says for whom concurrency is: give both");
+
+  /// Calls are made of no method that is refused for what its body couldn't be compiled with: the error is the one above alone.
+  static constexpr bool callable = signature::by_value && (!options.per_key || key != no_key) &&
+                                   (detail::future_value<returned>::is_future || gives_stream);
 };
 
 template <class S>

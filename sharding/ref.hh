@@ -246,7 +246,9 @@ auto start_by_hash(service_core* core, std::uint64_t hash, duration timeout, Mak
 template <class Tag, class... A>
 auto call_method(service_core* core, shard_id to, duration timeout, A&&... arguments) {
   using traits = method_traits<Tag>;
-  if constexpr (!traits::streams) {  // what start_method does, in one step
+  if constexpr (!traits::callable) {
+    return no_call();
+  } else if constexpr (!traits::streams) {  // what start_method does, in one step
     return start_made_call<typename traits::result>(core, to, timeout, make_method_call<Tag>(),
                                                     std::forward<A>(arguments)...);
   } else {

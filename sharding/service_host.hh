@@ -107,14 +107,18 @@ class service_host : public service_host_base {
     static_assert((sendable<A> && ...), "the arguments of start() travel to every shard");
     static_assert(!(detail::must_depart<A> || ...), "a buffer has one shard: start() can't give it to all");
     static_assert((std::copy_constructible<A> && ...), "each shard gets a copy of the arguments of start()");
-    static_assert(std::is_constructible_v<S, decltype(detail::arrive(std::declval<const A&>()))...>,
-                  "no constructor of the service takes what start() was given");
-    try {
-      using packed = std::tuple<A...>;
-      return start_with(std::move(shards),
-                        instance_maker(detail::makes_instances<S, packed>, new packed(std::move(arguments)...)));
-    } catch (...) {  // no memory, or moving an argument
-      return make_failed_future(error::from_exception(std::current_exception()));
+    constexpr bool fits = std::is_constructible_v<S, decltype(detail::arrive(std::declval<const A&>()))...>;
+    static_assert(fits, "no constructor of the service takes what start() was given");
+    if constexpr (fits && (std::copy_constructible<A> && ...)) {  // else that has been said
+      try {
+        using packed = std::tuple<A...>;
+        return start_with(std::move(shards),
+                          instance_maker(detail::makes_instances<S, packed>, new packed(std::move(arguments)...)));
+      } catch (...) {  // no memory, or moving an argument
+        return make_failed_future(error::from_exception(std::current_exception()));
+      }
+    } else {
+      return make_ready_future();
     }
   }
 };

@@ -131,11 +131,13 @@ void log(log_level level, std::string_view logger, std::uint64_t suppressed, fmt
   } else {
     const std::tuple<const A&...> all(arguments...);
     [&]<std::size_t... P, std::size_t... F>(std::index_sequence<P...>, std::index_sequence<F...>) {
-      static_assert((is_log_field<std::tuple_element_t<plain + F, std::tuple<A...>>> && ...),
-                    "a log call's key-value pairs come after the arguments of its format string");
-      const std::array<std::string_view, fields> keys = {std::get<plain + F>(all).key...};
-      write_log({level, logger, format, fmt::make_format_args(std::get<P>(all)...), keys,
-                 fmt::make_format_args(std::get<plain + F>(all).value...), suppressed});
+      constexpr bool in_order = (is_log_field<std::tuple_element_t<plain + F, std::tuple<A...>>> && ...);
+      static_assert(in_order, "a log call's key-value pairs come after the arguments of its format string");
+      if constexpr (in_order) {
+        const std::array<std::string_view, fields> keys = {std::get<plain + F>(all).key...};
+        write_log({level, logger, format, fmt::make_format_args(std::get<P>(all)...), keys,
+                   fmt::make_format_args(std::get<plain + F>(all).value...), suppressed});
+      }
     }(std::make_index_sequence<plain>(), std::make_index_sequence<fields>());
   }
 }

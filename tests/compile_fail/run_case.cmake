@@ -4,7 +4,7 @@
 # cmake -DCASE=x.cc -DCOMPILER=g++ -DFLAGS=-DA;-DB -DINCLUDE_ROOT=dir -P run_case.cmake: compiles one case.
 #
 # A case with lines `// EXPECT: text` has to fail to compile: with the first of the texts in the compiler's first
-# error, because that is the one people read, and with the others anywhere. A case without such lines has to compile.
+# error, because that is the one people read, and with the others anywhere; and in few lines. A case without such lines has to compile.
 # Quoted source lines are turned off, so that the texts are found in messages alone. They are written as g++ writes
 # types, without spaces before `*`, `&` and `(`, and without the `__cxx11::` of its library.
 set(ENV{LC_ALL} C)  # plain quotes
@@ -35,3 +35,11 @@ foreach(line IN LISTS expectations)
   endif()
   set(where "${plain}")
 endforeach()
+
+# Most have 5 to 15: what is said, and how the compiler came there.
+set(lines_max 24)
+string(REGEX MATCHALL "\n" lines "${said}")
+list(LENGTH lines count)
+if(count GREATER lines_max)
+  message(FATAL_ERROR "${CASE}: ${count} lines, more than ${lines_max}:\n${said}")
+endif()

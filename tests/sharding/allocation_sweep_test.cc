@@ -144,31 +144,54 @@ class steady {
     co_await atoll::yield();
     co_return key;
   }
+  atoll::future<std::uint64_t> in_turn(std::uint64_t key) { return atoll::make_ready_future<std::uint64_t>(key); }
+  atoll::future<> note(std::uint64_t /*number*/) { return atoll::make_ready_future(); }
 };
-ATOLL_SERVICE(steady, "test.Steady", ATOLL_METHOD(ready, a, b), ATOLL_METHOD(later, key(number)));
+ATOLL_SERVICE(steady, "test.Steady", ATOLL_METHOD(ready, a, b), ATOLL_METHOD(later, key(number)),
+              ATOLL_METHOD_WITH((.concurrency = 1, .per_key = true), in_turn, key(number)),
+              ATOLL_METHOD_WITH((.one_way = true), note, number));
 
-atoll::future<> call_in_each_way(atoll::sharded_ref<steady> all, int times) {
+/// The same as an actor.
+class steady_actor : public atoll::actor<steady_actor, std::uint64_t> {
+ public:
+  atoll::future<std::uint64_t> ready(std::uint64_t a) { return atoll::make_ready_future<std::uint64_t>(a + key()); }
+};
+ATOLL_SERVICE(steady_actor, "test.SteadyActor", ATOLL_METHOD(ready, a));
+
+/// What is called.
+struct steady_refs {
+  atoll::sharded_ref<steady> all;
+  atoll::keyed_ref<steady_actor> actors;
+};
+
+atoll::future<> call_in_each_way(steady_refs refs, int times) {
+  const auto& all = refs.all;
   for (int i = 0; i < times; ++i) {
     const auto n = static_cast<std::uint64_t>(i);
     for (const atoll::shard_id to : {0U, 1U}) {
       EXPECT_EQ(co_await all.at(to).ready(n, 1), n + 1);
       EXPECT_EQ(co_await all.at(to).within(std::chrono::hours(1)).ready(n, 1), n + 1);
       EXPECT_EQ(co_await all.at(to).later(n), n);
+      co_await all.at(to).note(n);
     }
     EXPECT_EQ(co_await all.later(n), n);
+    EXPECT_EQ(co_await all.in_turn(n % 16), n % 16);
+    EXPECT_EQ(co_await refs.actors.at(n % 16).ready(1), n % 16 + 1);
   }
 }
 
-atoll::future<> call_side_by_side(atoll::sharded_ref<steady> all, int times,
-                                  std::vector<std::optional<atoll::future<>>>& callers) {
-  for (auto& each : callers) each.emplace(call_in_each_way(all, times));
+atoll::future<> call_side_by_side(steady_refs refs, int times, std::vector<std::optional<atoll::future<>>>& callers) {
+  for (auto& each : callers) each.emplace(call_in_each_way(refs, times));
   for (auto& each : callers) co_await std::move(*each);
 }
 
 ATOLL_TEST(calls, allocate_nothing_once_the_free_lists_are_filled) {
   if (!atoll::this_shard().blocks.is_on()) co_return;  // under AddressSanitizer there are no free lists
   atoll::sharded<steady> all;
+  atoll::keyed<steady_actor> actors;
   co_await all.start();
+  co_await actors.start({.idle_after = std::chrono::hours(1)});
+  const steady_refs refs{all.ref(), actors.ref()};
   const auto count = [] { return atoll::testing::alloc_failures::of_this_thread(); };
   std::vector<std::optional<atoll::future<>>> callers(64);
   std::uint64_t allocated = 1;
@@ -176,12 +199,13 @@ ATOLL_TEST(calls, allocate_nothing_once_the_free_lists_are_filled) {
   for (int round = 0; round < 50 && allocated > 0; ++round) {
     const auto there = co_await atoll::submit_to(1, count);
     const auto here = count();
-    co_await call_side_by_side(all.ref(), 100, callers);  // 44,800 calls
+    co_await call_side_by_side(refs, 100, callers);  // 70,400 calls
     allocated = count() - here;
     allocated += co_await atoll::submit_to(1, count) - there;
   }
   EXPECT_EQ(allocated, 0U);
   co_await all.stop();
+  co_await actors.stop();
 }
 
 }  // namespace allocation_sweep
