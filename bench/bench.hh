@@ -43,6 +43,7 @@ std::vector<benchmark> alloc_benches();
 std::vector<benchmark> compile_benches();
 std::vector<benchmark> coroutine_benches();
 std::vector<benchmark> future_benches();
+std::vector<benchmark> keyed_benches();
 std::vector<benchmark> lane_benches();
 std::vector<benchmark> service_benches();
 std::vector<benchmark> rpc_benches();

@@ -108,8 +108,8 @@ int main(int argc, char** argv) {
   for (auto* const benches_of :
        {&bench::coroutine_benches, &bench::task_benches, &bench::future_benches, &bench::timer_benches,
         &bench::alloc_benches, &bench::wake_benches, &bench::start_benches, &bench::sync_benches, &bench::lane_benches,
-        &bench::shards_benches, &bench::slow_shard_benches, &bench::service_benches, &bench::stream_benches,
-        &bench::rpc_benches, &bench::simulation_benches, &bench::compile_benches}) {
+        &bench::shards_benches, &bench::slow_shard_benches, &bench::service_benches, &bench::keyed_benches,
+        &bench::stream_benches, &bench::rpc_benches, &bench::simulation_benches, &bench::compile_benches}) {
     for (auto& b : benches_of()) all.push_back(std::move(b));
   }
   // A whole name means that bench, not also the ones it is the beginning of.

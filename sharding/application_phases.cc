@@ -188,12 +188,15 @@ future<> application_phases::start_in_order(kept self, application_options optio
   if (options.on_event) {
     self->on_event_ = std::make_shared<const std::function<void(const service_event&)>>(std::move(options.on_event));
   }
-  auto* const listener = self.get();  // none of the parts lives longer
-  const auto start_part = [listener, &options](part& p) {
+  // The runtime's end may stop a part that nobody has any more.
+  const auto tell = [listener = std::weak_ptr(self)](const service_event& event) {
+    if (const auto phases = listener.lock()) phases->on_event(event);
+  };
+  const auto start_part = [&tell, &options](part& p) {
     return p.start({.ready_within = options.ready_within,
                     .drain_within = options.drain_within,
                     .stop_within = options.stop_within,
-                    .on_event = [listener](const service_event& event) { listener->on_event(event); }});
+                    .on_event = tell});
   };
   const auto goes_on = [&self](bool failed) { return !failed && !self->asked_to_stop_ && !self->gave_up_; };
   phase all(self->parts_, phase::direction::up, start_part, goes_on);

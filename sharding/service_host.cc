@@ -41,10 +41,10 @@ struct service_host_base::state {
 service_host_base::service_host_base(const service_class& of) : state_(new state{of}) {}
 
 service_host_base::~service_host_base() {
-  if (on_shard() && runs()) {
+  if (!on_shard()) return;
+  if (state_->life != nullptr) state_->life->forget_listener();
+  if (runs())
     log_warning("service {} dropped without stop(): it runs until the end of the process", state_->core->name());
-    state_->life->forget_listener();
-  }
 }
 
 bool service_host_base::runs() const noexcept { return state_->core != nullptr && state_->core->running != nullptr; }
@@ -83,7 +83,7 @@ future<> service_host_base::start_with(std::vector<shard_id> shards, instance_ma
   };
   auto started = detail::invoke_safely(begin);
   if (started.available() && started.failed() && life != nullptr && !life->start_has_begun()) {
-    core.running = nullptr;  // no memory to begin with
+    core.running = life = nullptr;  // no memory to begin with
   }
   return started;
 }
@@ -91,7 +91,8 @@ future<> service_host_base::start_with(std::vector<shard_id> shards, instance_ma
 future<> service_host_base::drain() { return runs() ? service_life::drain(state_->life) : make_ready_future(); }
 
 future<> service_host_base::stop() {
-  if (!runs()) return make_ready_future();
+  // Also where the runtime has begun with it.
+  if (state_->life == nullptr || state_->life->has_stopped()) return make_ready_future();
   const auto stop_it = [this] { return bring_down(state_->core, state_->life); };
   return detail::invoke_safely(stop_it);
 }

@@ -133,7 +133,16 @@ void write_report(int fd, const report& told, const std::vector<std::uint64_t>& 
 }
 
 /// Real time that a seed may take.
-unsigned seconds_max() { return static_cast<unsigned>(number_from("ATOLL_SIM_SECONDS", 60)); }
+// Sanitizers take some ten times as long.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define ATOLL_SIM_SECONDS_DEFAULT 150
+#endif
+#endif
+#ifndef ATOLL_SIM_SECONDS_DEFAULT
+#define ATOLL_SIM_SECONDS_DEFAULT 60
+#endif
+unsigned seconds_max() { return static_cast<unsigned>(number_from("ATOLL_SIM_SECONDS", ATOLL_SIM_SECONDS_DEFAULT)); }
 /// When a seed's process ends itself, where nobody else does.
 unsigned alarm_after() { return seconds_max() + 5; }
 
