@@ -15,8 +15,6 @@ class store {
 };
 ATOLL_SERVICE(store, "demo.v1.Store", ATOLL_METHOD(add_hits, name, by), ATOLL_METHOD(forget_all));
 
-void ask(atoll::shard_ref<store> ref) {
-  static_cast<void>(ref.forget_all());
-}
+void ask(atoll::shard_ref<store> ref) { static_cast<void>(ref.forget_all()); }
 
 }  // namespace demo
