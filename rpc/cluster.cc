@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include <atoll/actors/base/log.hh>
+#include <atoll/actors/sync/condition_variable.hh>
 #include <atoll/sharding/submit.hh>
 
 namespace atoll_root::atoll {
@@ -109,13 +110,32 @@ cluster::~cluster() {
   if (on_shard() && runs()) log_warning("cluster dropped without stop()");
 }
 
-class cluster::running_cluster final : public stoppable {
+class cluster::running_cluster final : public stoppable, public std::enable_shared_from_this<running_cluster> {
  public:
-  explicit running_cluster(service_core& core) noexcept : core_(core) {}
-  future<> stop_everywhere() override { return cluster::stop_everywhere(core_); }
+  explicit running_cluster(service_core& core) : core_(core) {}
+  future<> stop_everywhere() override {
+    return with_context({}, [self = shared_from_this()] { return stop_once(self); });
+  }
+  [[nodiscard]] bool has_stopped() const noexcept { return stopped_.is_set(); }
 
  private:
+  /// Who comes later waits until it has ended.
+  static future<> stop_once(std::shared_ptr<running_cluster> self) {
+    if (std::exchange(self->stopping_, true)) {
+      while (!self->stopped_.is_set()) {
+        if (!co_await as_result(self->stopped_.wait())) co_await yield();  // no memory to wait with
+      }
+      co_return;
+    }
+    const auto stop = [&self] { return stop_in_phases(self->core_); };
+    auto ended = co_await as_result(detail::invoke_safely(stop));
+    self->stopped_.set();
+    if (!ended) co_await fail(std::move(ended).error());
+  }
+
   service_core& core_;
+  bool stopping_ = false;
+  event stopped_{"stop of a cluster"};
 };
 
 future<> cluster::start() {
@@ -127,7 +147,7 @@ future<> cluster::start() {
   auto listener = this_shard().io->listen(self->address, {});
   if (!listener) co_await fail(std::move(listener).error());
   address_ = (*listener)->address();
-  core.running = std::make_shared<running_cluster>(core);
+  core.running = running_ = std::make_shared<running_cluster>(core);
   const auto make = [&core, options = options_] {
     core.prepare();
     core.open(std::make_unique<rpc::node>(options, core).release());
@@ -151,13 +171,15 @@ future<> cluster::serve(std::shared_ptr<const service_binding> service) {
 }
 
 future<> cluster::stop() {
-  if (!runs()) return make_ready_future();
-  core_->running = nullptr;
-  return stop_everywhere(*core_);
+  // Also where the runtime has begun with it.
+  if (running_ == nullptr || (running_->has_stopped() && !runs())) return make_ready_future();
+  return stop_and_forget(owned_, running_);
 }
 
-future<> cluster::stop_everywhere(service_core& core) {
-  return with_context({}, [&core] { return stop_in_phases(core); });
+future<> cluster::stop_and_forget(std::shared_ptr<service_core> core, std::shared_ptr<running_cluster> running) {
+  auto stopped = co_await as_result(running->stop_everywhere());
+  if (running->has_stopped() && core->running == running) core->running = nullptr;
+  if (!stopped) co_await fail(std::move(stopped).error());
 }
 
 future<> cluster::stop_in_phases(service_core& core) {

@@ -89,7 +89,8 @@ class cluster : public cluster_ref {
   /// The address this node listens on.
   [[nodiscard]] const socket_address& address() const noexcept { return address_; }
 
-  /// Refuses new calls, waits for those being served (at most drain_timeout), closes all connections.
+  /// Refuses new calls, waits for those being served (at most drain_timeout), closes all connections. Ready when it has stopped, also for who
+  /// comes while it stops.
   future<> stop();
 
  private:
@@ -97,11 +98,12 @@ class cluster : public cluster_ref {
   future<> serve(std::shared_ptr<const service_binding> service);
   [[nodiscard]] bool runs() const noexcept { return owned_ != nullptr && owned_->running != nullptr; }
   class running_cluster;
-  static future<> stop_everywhere(service_core& core);
+  static future<> stop_and_forget(std::shared_ptr<service_core> core, std::shared_ptr<running_cluster> running);
   static future<> stop_in_phases(service_core& core);
   static future<> destroy_here(service_core& core);
 
   std::shared_ptr<service_core> owned_;
+  std::shared_ptr<running_cluster> running_;
   cluster_options options_;
   socket_address address_;
 };

@@ -51,7 +51,8 @@ struct dependencies {};
 template <class P>
 concept startable = requires(P& part) {
   { P::part_name } -> std::convertible_to<std::string_view>;
-  /// Beside start(refs of what it depends on..., what part() was given...). Also called where that failed; may be followed by another.
+  /// Beside start(refs of what it depends on..., what part() was given...). Also called where that failed; where it fails with
+  /// `resource_exhausted`, again, a hundred times at most.
   { part.stop() } -> std::same_as<future<>>;
   /// What those that depend on it are given. REQUIRES: started.
   part.ref();
@@ -208,7 +209,8 @@ class application {
   }
   application(const application&) = delete;
   application& operator=(const application&) = delete;
-  /// What starts is stopped, and a stop goes on. What has been started runs until the runtime's end, which stops it, with a log line.
+  /// What starts is stopped, and a stop goes on. What has been started runs until the runtime's end, which stops it, with a log line; a
+  /// startable of your own goes at once, so stop the application before.
   ~application() { own_->phases.drop(); }
 
   /// Once, or again after stop(); else `failed_precondition`.

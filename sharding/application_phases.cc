@@ -102,8 +102,8 @@ class application_phases::phase {
 
 future<> started_part::start(started_part& self, life_options options, std::function<future<>()> begin) {
   self.runs = true;
-  self.on_event_ = std::move(options.on_event);
-  const time_point until = saturating_add(mono_now(), options.ready_within);
+  self.options_ = std::move(options);
+  const time_point until = saturating_add(mono_now(), self.options_.ready_within);
   auto started = co_await as_result(with_context({.deadline = until}, std::move(begin)));
   if (started) {
     self.tell(service_change::started);
@@ -120,9 +120,14 @@ future<> started_part::start(started_part& self, life_options options, std::func
 future<> started_part::stop_and_tell(started_part& self) {
   if (!self.runs) co_return;
   self.tell(service_change::stopping);
-  const auto end = [&self] { return with_context({}, self.stop); };
-  auto stopped = co_await as_result(detail::invoke_safely(end));
-  if (!stopped && stopped.error().code() == status_code::resource_exhausted) co_await fail(std::move(stopped).error());
+  const time_point until = saturating_add(mono_now(), self.options_.stop_within);
+  const auto end = [&self, until] { return with_context({.deadline = until}, self.stop); };
+  result<> stopped;
+  for (int i = 0; i < stops_max; ++i) {
+    stopped = co_await as_result(detail::invoke_safely(end));
+    if (stopped || stopped.error().code() != status_code::resource_exhausted) break;
+    co_await yield();
+  }
   self.runs = false;
   self.tell(service_change::stopped);
   if (!stopped) co_await fail(std::move(stopped).error());
@@ -130,7 +135,7 @@ future<> started_part::stop_and_tell(started_part& self) {
 
 void started_part::tell(service_change what) const noexcept {
   try {
-    on_event_({.service = name, .what = what});
+    options_.on_event({.service = name, .what = what});
   } catch (...) {
     log_error("part {}: on_event threw", name);
   }

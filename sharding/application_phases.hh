@@ -30,8 +30,9 @@ struct started_part {
   bool runs = false;
 
  private:
+  static constexpr int stops_max = 100;
   void tell(service_change what) const noexcept;
-  std::function<void(const service_event&)> on_event_{};
+  life_options options_;
 };
 
 /// How the parts of an application live.

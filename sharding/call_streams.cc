@@ -82,6 +82,7 @@ void call_streams_base::nobody_reads(detail::stream_way& way) noexcept {
 
 void call_streams_base::refusal_note::arrive(task* t) noexcept {
   detail::stream_way& way = *static_cast<refusal_note*>(t)->way;
+  way.refused = true;  // for a producer that is about to begin
   if (way.near != nullptr) way.near->nobody_reads();
 }
 

@@ -83,6 +83,7 @@ class stream_way {
   // The caller's.
   stream_end* near = nullptr;
   std::size_t away = 0;  // blocks that are not here
+  bool refused = false;  // nobody reads any more
   // The callee's.
   alignas(64) stream_end* far = nullptr;
 
@@ -198,6 +199,7 @@ class stream_writer final : stream_end {
       if (self.refused_) co_return;
       auto& block = static_cast<values_block<T>&>(static_cast<stream_block&>(self.empty_.pop()));
       auto filled = co_await as_result(source.next_batch_into(block.values));
+      if (near && self.refused_) co_return;
       if constexpr (must_depart<T>) {
         if (filled) filled = all_depart(block.values);
       }
@@ -216,6 +218,7 @@ class stream_writer final : stream_end {
   stream_writer(way_of<T>& way, bool near, stream<T>& source) noexcept : way_(way), source_(source), near_(near) {
     if (near_) {
       way_.call->attach_near(way_, *this);
+      refused_ = way_.refused;
       if (way_.call->is_open()) opened();
     } else {
       way_.far = this;
@@ -334,7 +337,7 @@ class stream_reader final : public stream_state<T>, stream_end {
       auto& block = static_cast<values_block<T>&>(static_cast<stream_block&>(blocks_.pop()));
       this->values.receive(block.values);
       if (block.last) {
-        failure_ = std::move(block.failure);
+        if (!ended_) failure_ = std::move(block.failure);  // else the reader ended it before
         ended_ = true;
       } else if (!ended_) {
         way_->call->send(block);

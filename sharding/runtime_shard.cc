@@ -59,7 +59,8 @@ future<> run_main(runtime_shared& all) {
 }  // namespace
 
 future<> detail::stop_leftovers_everywhere() {
-  co_await on_all_shards(&start_no_more);
+  const auto tell = [] { return on_all_shards(&start_no_more); };
+  while (!co_await as_result(detail::invoke_safely(tell))) co_await yield();  // no memory
   co_await on_all_shards(&stop_leftovers);
 }
 

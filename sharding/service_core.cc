@@ -56,7 +56,9 @@ std::shared_ptr<service_core> service_core::make(const service_shape& shape) {
 service_core& detail::core_of_none(const service_shape& shape) {
   auto& all = local_sharding().of_none;
   const auto at = std::ranges::find_if(all, [&shape](const auto& core) { return core->shape_ == shape; });
-  return at != all.end() ? **at : *all.emplace_back(service_core::make(shape));
+  if (at != all.end()) return **at;
+  all.reserve(all.size() + 1);
+  return *all.emplace_back(service_core::make(shape));
 }
 
 std::uint32_t service_core::streams_open() const noexcept { return here().streams_open; }

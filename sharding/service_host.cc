@@ -73,17 +73,17 @@ future<> service_host_base::start_with(std::vector<shard_id> shards, instance_ma
     if (of.belongs_to != nullptr) of.belongs_to(instance, core);
     core.open(instance);  // whose it is, from here on
   };
-  auto& life = state_->life;
+  std::shared_ptr<service_life> life;
   const detail::context_scope none(nullptr);  // a service lives longer than who starts it
   const auto begin = [&] {
     life = std::make_shared<service_life>(core, state_->of, state_->options, std::move(shards), make);
-    core.running = life;
+    core.running = state_->life = life;
     service_core::starts(state_->core);
     return bring_up(state_->core, life);
   };
   auto started = detail::invoke_safely(begin);
   if (started.available() && started.failed() && life != nullptr && !life->start_has_begun()) {
-    core.running = life = nullptr;  // no memory to begin with
+    core.running = state_->life = nullptr;  // no memory to begin with; else who was told may have dropped this host
   }
   return started;
 }
@@ -92,7 +92,7 @@ future<> service_host_base::drain() { return runs() ? service_life::drain(state_
 
 future<> service_host_base::stop() {
   // Also where the runtime has begun with it.
-  if (state_->life == nullptr || state_->life->has_stopped()) return make_ready_future();
+  if (state_->life == nullptr || (state_->life->has_stopped() && !runs())) return make_ready_future();
   const auto stop_it = [this] { return bring_down(state_->core, state_->life); };
   return detail::invoke_safely(stop_it);
 }

@@ -187,7 +187,7 @@ future<> service_life::drain_once() {
     co_return;
   }
   drain_has_begun_ = true;
-  co_await supervisors_.stop();  // which make and destroy instances, too
+  co_await supervisors_.stop();  // which make and destroy instances, too; the first wait for them needs no memory
   result<> all;
   for (bool begun = false; !begun;) {
     const auto tell_all = [this, &begun] { return tell_everywhere(class_.drain, options_.drain_within, begun); };
@@ -201,7 +201,7 @@ future<> service_life::drain_once() {
 future<> service_life::stop_in_phases() {
   stop_has_begun_ = true;
   tell(service_change::stopping);
-  co_await supervisors_.stop();
+  supervisors_.cancel();  // the drain waits for them
   if (core_.has_slots()) {
     // A slot on its way would be lost.
     const auto end = [this] { return end_moves(core_); };

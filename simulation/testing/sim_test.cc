@@ -134,7 +134,9 @@ void write_report(int fd, const report& told, const std::vector<std::uint64_t>& 
 
 /// Real time that a seed may take.
 // Sanitizers take some ten times as long.
-#if defined(__has_feature)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define ATOLL_SIM_SECONDS_DEFAULT 150
+#elif defined(__has_feature)
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
 #define ATOLL_SIM_SECONDS_DEFAULT 150
 #endif
