@@ -334,6 +334,15 @@ CLUSTER_TEST(a_caller_s_deadline_ends_nobody_else_s_call) {
   co_await std::move(busy);
 }
 
+CLUSTER_TEST(a_stop_waits_for_one_that_is_under_way) {
+  auto first = one.node.stop();
+  auto second = one.node.stop();
+  EXPECT_FALSE(second.available());
+  co_await std::move(second);
+  EXPECT_EQ((co_await as_result(two.node.ref<counter>(1, 0).where())).error().code(), status_code::unavailable);
+  co_await std::move(first);
+}
+
 ATOLL_TEST(cluster, start_within_a_deadline_leaves_a_cluster_that_outlives_it) {
   const auto peers = free_peers(2);
   test_node one(1, peers), two(2, peers);

@@ -508,4 +508,83 @@ ATOLL_TEST(application, parts_that_need_nothing_of_each_other_go_down_together) 
   EXPECT_EQ(second_twin::draining, 2);
 }
 
+/// What is no service: starts and stops with the others.
+class lamp {
+ public:
+  enum class mode : std::uint8_t { works, does_not_start, does_not_stop, has_no_memory_to_stop };
+  using depends_on = dependencies<bottom>;
+  static constexpr std::string_view part_name = "lamp";
+
+  future<> start(atoll::sharded_ref<bottom> power, mode how) {
+    how_ = how;
+    EXPECT_EQ(co_await power.at(1).number(), 7);
+    if (how == mode::does_not_start) co_await atoll::fail(status_code::not_found, "no bulb");
+    is_on = true;
+  }
+  future<> stop() {
+    EXPECT_LE(alive, 2);  // the services below, and no others
+    ++stops;
+    if (how_ == mode::does_not_stop) co_await atoll::or_fail(atoll::sleep(1h));
+    if (how_ == mode::has_no_memory_to_stop) co_await atoll::fail(status_code::resource_exhausted, "");
+    is_on = false;
+  }
+  std::string ref() const { return is_on ? "light" : "dark"; }
+
+  static inline bool is_on = false;
+  static inline int stops = 0;
+
+ private:
+  mode how_ = mode::works;
+};
+
+class reader : counted {
+ public:
+  using depends_on = dependencies<lamp>;
+  explicit reader(std::string sees) { EXPECT_EQ(sees, "light"); }
+};
+ATOLL_SERVICE(reader, "test.Reader");
+
+ATOLL_TEST(application, has_parts_that_are_no_services) {
+  std::vector<std::string> told;
+  application app(part<reader>(), part<lamp>(lamp::mode::works), part<bottom>(7));
+  for (int i = 0; i < 2; ++i) {
+    told.clear();
+    lamp::stops = 0;
+    co_await app.start({.on_event = into(told)});
+    EXPECT_TRUE(lamp::is_on);
+    EXPECT_EQ(alive, 4);
+    EXPECT_EQ(app.get<lamp>().ref(), "light");
+    co_await app.stop();
+    EXPECT_EQ(lamp::stops, 1);
+    EXPECT_EQ(alive, 0);
+    EXPECT_EQ(told, (std::vector<std::string>{"test.Bottom started", "lamp started", "test.Reader started",
+                                              "test.Reader stopping", "test.Reader stopped", "lamp stopping",
+                                              "lamp stopped", "test.Bottom stopping", "test.Bottom stopped"}));
+  }
+}
+
+ATOLL_TEST(application, a_part_that_is_no_service_and_does_not_start_undoes_the_start) {
+  lamp::stops = 0;
+  application app(part<reader>(), part<lamp>(lamp::mode::does_not_start), part<bottom>(7));
+  const auto started = co_await as_result(app.start());
+  ATOLL_REQUIRE(!started);
+  EXPECT_EQ(started.error().message(), "no bulb");
+  EXPECT_EQ(lamp::stops, 1);
+  EXPECT_EQ(alive, 0);
+}
+
+ATOLL_TEST(application, the_stop_of_a_part_that_is_no_service_has_its_limits) {
+  for (const auto how : {lamp::mode::does_not_stop, lamp::mode::has_no_memory_to_stop}) {
+    lamp::stops = 0;
+    application app(part<lamp>(how), part<bottom>(7));
+    co_await app.start({.stop_within = 5ms});
+    const auto stopped = co_await as_result(app.stop());
+    ATOLL_REQUIRE(!stopped);
+    EXPECT_EQ(stopped.error().code(),
+              how == lamp::mode::does_not_stop ? status_code::deadline_exceeded : status_code::resource_exhausted);
+    EXPECT_EQ(lamp::stops, how == lamp::mode::does_not_stop ? 1 : 100);
+    EXPECT_EQ(alive, 0);
+  }
+}
+
 }  // namespace
