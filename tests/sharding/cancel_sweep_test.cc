@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Atoll authors
 //
-// Calls of each kind, cancelled at each of the first points where they may be: while they wait for a place, a turn or a slot that moves,
+// Calls of each kind, cancelled at each of the first points where they may be: while they wait for a turn or a slot that moves,
 // on their way, while their actor is made, in the method, on the way back. None is left behind on either side, and none keeps what it held.
 #include <atomic>
 #include <functional>
